@@ -1,0 +1,85 @@
+import { isChannel } from "../protocol/channel.ts";
+import { isObject } from "../protocol/json.ts";
+import type { Identity } from "./identity.ts";
+
+export const ACTIONS = ["subscribe", "publish", "presence", "history", "hook", "publish_as"] as const;
+export type Action = (typeof ACTIONS)[number];
+
+export function isAction(value: unknown): value is Action {
+  return ACTIONS.includes(value as Action);
+}
+
+/** What one channel pattern allows. */
+export interface Grant {
+  /** A channel name, or a beginning followed by `*`, which matches any rest (also none), `:` included. */
+  readonly pattern: string;
+  readonly actions: readonly Action[];
+}
+
+/** Why something is allowed or not. */
+export type Decision =
+  | { readonly allowed: true; readonly rule: string }
+  | { readonly allowed: false; readonly reason: string; readonly cure: string };
+
+/**
+ * Grants in the shape of the `channels` claim: `{"chat-*": ["subscribe", "publish"]}`.
+ * @throws {Error} naming `where` and the rule
+ */
+export function parseGrants(value: unknown, where: string, isPattern = isChannelPattern): Grant[] {
+  if (!isObject(value)) throw new Error(`${where} is an object of channel patterns, like {"chat-*":["subscribe"]}`);
+  return Object.entries(value).map(([pattern, actions]) => {
+    if (!isPattern(pattern)) {
+      throw new Error(`${where}: "${pattern.slice(0, 200)}" is not a channel pattern (at most one *, at the end)`);
+    }
+    if (!Array.isArray(actions) || !actions.every(isAction)) {
+      throw new Error(`${where}: the actions of "${pattern}" are a list out of ${ACTIONS.join(", ")}`);
+    }
+    return { pattern, actions };
+  });
+}
+
+function isChannelPattern(pattern: string): boolean {
+  if (!pattern.endsWith("*")) return isChannel(pattern);
+  const beginning = pattern.slice(0, -1);
+  return beginning === "" || isChannel(beginning);
+}
+
+/** A server-side rule may also name its owner: `user:{sub}:*`. */
+export function parseRules(value: unknown, where: string): Grant[] {
+  return parseGrants(value, where, (pattern) => isChannelPattern(pattern.replaceAll("{sub}", "x")));
+}
+
+/** A `sub` that can stand in a channel name without meaning anything else there. */
+const PLAIN_SUB = /^[A-Za-z0-9_-]{1,128}$/;
+
+/**
+ * Whether `identity` may do `action` on `channel`: by a grant of its token, or by a server-side rule.
+ * The actions of all matching patterns add up; the default is nothing.
+ */
+export function may(identity: Identity, action: Action, channel: string, rules: readonly Grant[]): Decision {
+  for (const grant of identity.grants) {
+    if (grant.actions.includes(action) && matches(grant.pattern, channel)) {
+      return { allowed: true, rule: `the token's claim channels["${grant.pattern}"]` };
+    }
+  }
+  for (const rule of rules) {
+    if (rule.actions.includes(action) && matchesRule(rule.pattern, channel, identity.user)) {
+      return { allowed: true, rule: `the server rule TIDEGATE_GRANTS["${rule.pattern}"]` };
+    }
+  }
+  return {
+    allowed: false,
+    reason: `nothing allows ${action} on ${channel}`,
+    cure: `the claim "channels": {"${channel}": ["${action}"]} in the token, or the same in TIDEGATE_GRANTS`,
+  };
+}
+
+function matches(pattern: string, channel: string): boolean {
+  return pattern.endsWith("*") ? channel.startsWith(pattern.slice(0, -1)) : channel === pattern;
+}
+
+function matchesRule(pattern: string, channel: string, user: string): boolean {
+  if (!pattern.includes("{sub}")) return matches(pattern, channel);
+  // A user named `*` or `a:b` must not widen somebody's rule: such a `sub` matches no rule that names it.
+  return PLAIN_SUB.test(user) && matches(pattern.replaceAll("{sub}", user), channel);
+}

@@ -1,0 +1,128 @@
+import jsonwebtoken, { type Algorithm, type JwtPayload, type VerifyOptions } from "jsonwebtoken";
+import { RequestError } from "../protocol/codes.ts";
+import { isObject, parse } from "../protocol/json.ts";
+import { type Identity, identityOf } from "./identity.ts";
+import type { Jwks } from "./jwks.ts";
+import type { VerificationKey } from "./keys.ts";
+
+export interface TokenRules {
+  /** From secrets and PEM blocks, newest first. */
+  readonly keys: readonly VerificationKey[];
+  readonly jwks: Jwks | undefined;
+  /** `iss` must be this; unchecked when undefined. */
+  readonly issuer: string | undefined;
+  /** `aud` must be or contain this; unchecked when undefined. */
+  readonly audience: string | undefined;
+}
+
+/** A token over this many bytes is refused unread. */
+export const MAX_TOKEN_BYTES = 8 * 1024;
+/** Between the clocks of who signs and who checks, for `nbf` and `iat`. Never for `exp`: dead is dead. */
+const CLOCK_TOLERANCE_S = 30;
+const KID = /^[\w.=+/-]{1,128}$/;
+
+type TokenRefusal = "token_invalid" | "token_expired" | "auth_unavailable";
+
+/** A refused token. `reason` is for the log: what a client gets is the code alone, so as not to teach a forger. */
+export class TokenError extends RequestError {
+  declare readonly code: TokenRefusal;
+  readonly reason: string;
+  constructor(code: TokenRefusal, reason: string) {
+    super(code);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Who a token is. Answers at once unless a key has to be fetched first: the upgrade handler of uWebSockets.js
+ * must not wait when it need not.
+ * @throws {TokenError} also as a rejection
+ */
+export function verifyToken(token: string, rules: TokenRules): Identity | Promise<Identity> {
+  if (token.length > MAX_TOKEN_BYTES) throw new TokenError("token_invalid", `over ${MAX_TOKEN_BYTES} bytes`);
+  const header = headerOf(token);
+  rules.jwks?.keepFresh();
+  const keys = candidates(header, rules);
+  if (keys.length > 0) return check(token, keys, rules);
+  const { jwks } = rules;
+  if (!jwks?.mayRefresh) throw noKey(header, rules);
+  return jwks.refresh().then(() => {
+    const found = candidates(header, rules);
+    if (found.length === 0) throw noKey(header, rules);
+    return check(token, found, rules);
+  });
+}
+
+interface Header {
+  readonly alg: string;
+  readonly kid: string | undefined;
+}
+
+function headerOf(token: string): Header {
+  const dot = token.indexOf(".");
+  const header = dot < 0 ? undefined : parse(Buffer.from(token.slice(0, dot), "base64url").toString("utf8"));
+  if (!isObject(header) || typeof header.alg !== "string") throw new TokenError("token_invalid", "not a JWT");
+  if (header.crit !== undefined) throw new TokenError("token_invalid", "header `crit` names extensions (RFC 7515 4.1.11)");
+  if (header.kid !== undefined && (typeof header.kid !== "string" || !KID.test(header.kid))) {
+    throw new TokenError("token_invalid", "header `kid` is malformed");
+  }
+  return { alg: header.alg, kid: header.kid as string | undefined };
+}
+
+function candidates({ alg, kid }: Header, rules: TokenRules): VerificationKey[] {
+  const known = rules.jwks ? [...rules.keys, ...rules.jwks.keys] : rules.keys;
+  return known.filter(
+    (key) => key.algorithms.includes(alg as Algorithm) && (key.kid === undefined || kid === undefined || key.kid === kid),
+  );
+}
+
+function noKey({ alg, kid }: Header, rules: TokenRules): TokenError {
+  if (rules.jwks && !rules.jwks.available) return new TokenError("auth_unavailable", "no key set was fetched yet");
+  const named = kid === undefined ? "" : " and that key id";
+  return new TokenError("token_invalid", `no configured key verifies ${alg.slice(0, 16)}${named}`);
+}
+
+function check(token: string, keys: readonly VerificationKey[], rules: TokenRules): Identity {
+  let refusal: unknown;
+  for (const { key, algorithms } of keys) {
+    try {
+      return identityOf(inTime(jsonwebtoken.verify(token, key, { ...optionsOf(rules), algorithms: [...algorithms] })));
+    } catch (error) {
+      refusal = error;
+      // The signature fitted and a claim did not: no other key would say otherwise.
+      if (!isSignatureError(error)) break;
+    }
+  }
+  throw refusalOf(refusal);
+}
+
+function optionsOf(rules: TokenRules): VerifyOptions {
+  return {
+    clockTolerance: CLOCK_TOLERANCE_S,
+    ...(rules.issuer === undefined ? {} : { issuer: rules.issuer }),
+    ...(rules.audience === undefined ? {} : { audience: rules.audience }),
+  };
+}
+
+/** What jsonwebtoken leaves out: no tolerance for `exp`, and an `iat` in the future. */
+function inTime(claims: string | JwtPayload): JwtPayload {
+  if (typeof claims === "string") throw new Error("the payload is not a JSON object");
+  const now = Date.now() / 1000;
+  if (typeof claims.exp === "number" && claims.exp <= now) {
+    throw new TokenError("token_expired", `expired at ${new Date(claims.exp * 1000).toISOString()}`);
+  }
+  if (typeof claims.iat === "number" && claims.iat > now + CLOCK_TOLERANCE_S) throw new Error("claim `iat` is in the future");
+  return claims;
+}
+
+function isSignatureError(error: unknown): boolean {
+  return error instanceof jsonwebtoken.JsonWebTokenError && error.message === "invalid signature";
+}
+
+function refusalOf(error: unknown): TokenError {
+  if (error instanceof TokenError) return error;
+  if (error instanceof jsonwebtoken.TokenExpiredError) {
+    return new TokenError("token_expired", `expired at ${error.expiredAt.toISOString()}`);
+  }
+  return new TokenError("token_invalid", error instanceof Error ? error.message : "not accepted");
+}

@@ -1,0 +1,33 @@
+import type { Outgoing } from "../hub/outgoing.ts";
+
+/**
+ * What carries events between nodes.
+ *
+ * Delivery: at most once, to the nodes that listen when it is published. Order: per channel, as published by one
+ * publisher. Echo: a node hears its own publications too, so that local and remote delivery share one path.
+ * A failure is temporary and told to the caller; what was subscribed heals by itself.
+ */
+export interface Backplane {
+  /** Begins to connect, and keeps at it until `close`. */
+  start(): void;
+  /**
+   * Resolves when every event published from then on will reach this node. Calls take effect in the order made,
+   * `unsubscribe` included. A rejected call leaves nothing behind; what resolved survives reconnects.
+   * @throws {RequestError} backplane_unavailable
+   */
+  subscribe(channel: string): Promise<void>;
+  unsubscribe(channel: string): void;
+  /** @returns how many nodes heard it @throws {RequestError} backplane_unavailable */
+  publish(event: Outgoing): Promise<number>;
+  /** Whether events travel both ways now; if not, since when (milliseconds, as `performance.now`). */
+  readonly downSince: number | undefined;
+  close(): Promise<void>;
+}
+
+/** Where a backplane hands in what it hears, and says what it refused. */
+export interface BackplaneEvents {
+  event(event: Outgoing, source: "plain" | "framed"): void;
+  refused(reason: RefusedPayload): void;
+}
+
+export type RefusedPayload = "too_big" | "bad_envelope";

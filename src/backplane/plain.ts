@@ -1,0 +1,33 @@
+import { isUtf8 } from "node:buffer";
+import { encodeOutgoing, type Outgoing } from "../hub/outgoing.ts";
+import { isEventType, isTimestamp } from "../protocol/event.ts";
+import { isObject, member, members, parse } from "../protocol/json.ts";
+
+const EVENT_KEYS = new Set(["type", "id", "timestamp", "data"]);
+
+/**
+ * The event in a plain `PUBLISH` of any Redis client. The payload is the `data`; a payload that is itself an event
+ * is delivered as that event; what is not JSON is a string, what is not UTF-8 is binary. Nothing is refused for its
+ * form: a backend that publishes `hi` gets `"hi"` through.
+ */
+export function outgoingOfPlain(channel: string, payload: Buffer): Outgoing {
+  const message = { type: "message", channel, timestamp: new Date().toISOString() };
+  if (!isUtf8(payload)) return encodeOutgoing(message, payload);
+  const text = payload.toString("utf8");
+  const value = parse(text);
+  if (value === undefined) return encodeOutgoing(message, JSON.stringify(text));
+  if (!isEvent(value)) return encodeOutgoing(message, text);
+  const head = { ...message, type: value.type, timestamp: value.timestamp ?? message.timestamp };
+  return encodeOutgoing(head, member(members(text), "data") as string);
+}
+
+/** Its `id`, if it has one, is ignored: ids are the gateway's. With a reserved type it is somebody's data. */
+function isEvent(value: unknown): value is { type: string; timestamp?: string; data: unknown } {
+  return (
+    isObject(value) &&
+    isEventType(value.type) &&
+    value.data !== undefined &&
+    (value.timestamp === undefined || isTimestamp(value.timestamp)) &&
+    Object.keys(value).every((key) => EVENT_KEYS.has(key))
+  );
+}

@@ -1,0 +1,195 @@
+import { Redis } from "ioredis";
+import type { Logger } from "pino";
+import type { Outgoing } from "../hub/outgoing.ts";
+import { RequestError } from "../protocol/codes.ts";
+import type { Backplane, BackplaneEvents } from "./backplane.ts";
+import { seal, unseal } from "./envelope.ts";
+import { outgoingOfPlain } from "./plain.ts";
+import { Probe } from "./probe.ts";
+import type { RedisAddress } from "./redis-url.ts";
+import { Subscriptions } from "./subscriptions.ts";
+
+export interface RedisBackplaneOptions {
+  readonly address: RedisAddress;
+  /** PEM of the authority that signed Redis's certificate; the system's when undefined. */
+  readonly ca: string | undefined;
+  /** Begins the name of every Redis channel: pub/sub ignores the database number. */
+  readonly prefix: string;
+  readonly node: string;
+  readonly maxEventBytes: number;
+  readonly log: Logger;
+  readonly events: BackplaneEvents;
+  /** This Redis can never work, whatever time passes. */
+  onFatal(error: Error): void;
+}
+
+type ExactAddress = { [K in keyof RedisAddress]-?: Exclude<RedisAddress[K], undefined> };
+
+/** A Redis that has not answered a command by then is away. */
+const COMMAND_TIMEOUT_MS = 2_000;
+const MAX_RETRY_MS = 2_000;
+
+/**
+ * Redis pub/sub. A channel is two Redis channels: `prefix:name`, where any Redis client may `PUBLISH`, and
+ * `prefix!name` for our own events, so that no plain payload can pass for a framed one and an ACL can tell
+ * publishers apart. What is internal begins `prefix.`, which no channel name reaches.
+ */
+export class RedisBackplane implements Backplane {
+  downSince: number | undefined = performance.now();
+  readonly #options: RedisBackplaneOptions;
+  readonly #commands: Redis;
+  readonly #subscriber: Redis;
+  readonly #subscriptions: Subscriptions;
+  readonly #probe: Probe;
+  #lastProblem: string | undefined;
+  /** Times that the subscriber connection was made, the first included. */
+  connects = 0;
+
+  constructor(options: RedisBackplaneOptions) {
+    this.#options = options;
+    this.#commands = this.#connection("commands");
+    this.#subscriber = this.#connection("subscriber");
+    this.#subscriptions = new Subscriptions(this.#subscriber, (channel) => [
+      `${options.prefix}:${channel}`,
+      `${options.prefix}!${channel}`,
+    ]);
+    this.#probe = new Probe(`${options.prefix}.probe.${options.node}`, this.#commands, this.#subscriber, (up) => this.#turn(up));
+    this.#subscriber.on("ready", () => void this.#resume());
+    this.#subscriber.on("messageBuffer", (channel: Buffer, payload: Buffer) => this.#receive(channel, payload));
+    this.#commands.on("ready", () => {
+      this.#probe.send();
+      void this.#refuseCluster();
+    });
+  }
+
+  /** Round trip of the newest probe that came back, in milliseconds. */
+  get probeMs(): number {
+    return this.#probe.roundTripMs;
+  }
+
+  start(): void {
+    this.#probe.start();
+    for (const redis of [this.#commands, this.#subscriber]) void redis.connect().catch(() => {}); // also an "error" event
+  }
+
+  async subscribe(channel: string): Promise<void> {
+    try {
+      await this.#subscriptions.add(channel);
+    } catch (error) {
+      throw this.#unavailable(error);
+    }
+  }
+
+  unsubscribe(channel: string): void {
+    this.#subscriptions.remove(channel);
+  }
+
+  async publish(event: Outgoing): Promise<number> {
+    try {
+      return await this.#commands.publish(`${this.#options.prefix}!${event.channel}`, seal(event));
+    } catch (error) {
+      throw this.#unavailable(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#probe.stop();
+    this.#subscriber.disconnect();
+    this.#commands.disconnect();
+  }
+
+  #connection(role: string): Redis {
+    const { address, ca, node, prefix } = this.#options;
+    const redis = new Redis({
+      ...(address as Partial<ExactAddress>),
+      ...(address.tls && ca !== undefined ? { tls: { ca } } : {}),
+      connectionName: `${prefix}-${role}-${node}`,
+      lazyConnect: true,
+      connectTimeout: COMMAND_TIMEOUT_MS,
+      commandTimeout: COMMAND_TIMEOUT_MS,
+      // A publish that waits for better times fires late or is lost with the process: it fails now instead.
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      // Ours comes in batches, and knows what the hub wants by then.
+      autoResubscribe: false,
+      retryStrategy,
+      sentinelRetryStrategy: retryStrategy,
+    });
+    redis.on("error", (error: Error) => this.#report(role, error));
+    redis.on("close", () => this.#turn(false));
+    return redis;
+  }
+
+  async #resume(): Promise<void> {
+    try {
+      await this.#subscriptions.renew();
+      await this.#probe.subscribe();
+      this.connects++;
+    } catch (error) {
+      this.#report("subscriber", error as Error);
+      this.#subscriber.disconnect(true); // half subscribed is not subscribed
+    }
+  }
+
+  /** Called for every message: Buffers in, no decoding of what we published ourselves. */
+  #receive(redisChannel: Buffer, payload: Buffer): void {
+    const { prefix, events, maxEventBytes } = this.#options;
+    const kind = redisChannel[prefix.length];
+    if (kind === DOT) return this.#probe.receive(payload);
+    const channel = redisChannel.toString("latin1", prefix.length + 1);
+    if (payload.length > maxEventBytes + (kind === BANG ? FRAME_OVERHEAD : 0)) return events.refused("too_big");
+    if (kind === BANG) {
+      const event = unseal(channel, payload);
+      if (event) events.event(event, "framed");
+      else events.refused("bad_envelope");
+    } else {
+      events.event(outgoingOfPlain(channel, payload), "plain");
+    }
+  }
+
+  #turn(up: boolean): void {
+    if (up === (this.downSince === undefined)) return;
+    this.downSince = up ? undefined : performance.now();
+    if (up) {
+      this.#lastProblem = undefined;
+      this.#options.log.info("the backplane is up");
+    } else {
+      this.#options.log.warn("the backplane is down: sockets stay, publishes fail, it reconnects");
+    }
+  }
+
+  /** Once per kind of problem and outage. The error's `command` is never logged: it holds the password. */
+  #report(role: string, { message }: Error): void {
+    if (message === this.#lastProblem) return;
+    this.#lastProblem = message;
+    this.#options.log.error({ role, reason: message }, "Redis (TIDEGATE_REDIS_URL)");
+  }
+
+  #unavailable(error: unknown): RequestError {
+    if (error instanceof Error && error.message.startsWith("NOPERM")) this.#report("acl", error);
+    return new RequestError("backplane_unavailable");
+  }
+
+  /**
+   * A plain PUBLISH does not reach sharded subscribers, and a Function cannot cross slots: half of what is promised
+   * would be silently missing on a Cluster.
+   */
+  async #refuseCluster(): Promise<void> {
+    const info = await this.#commands.info("cluster").catch(() => ""); // an ACL may forbid it
+    if (!info.includes("cluster_enabled:1")) return;
+    this.#options.onFatal(
+      new Error("TIDEGATE_REDIS_URL is a Redis Cluster, which is not supported: use a single Redis or Sentinel (docs: README, Redis)"),
+    );
+  }
+}
+
+const DOT = 0x2e;
+const BANG = 0x21;
+/** What an event's envelope adds to its data: header, names, sender. */
+const FRAME_OVERHEAD = 2_048;
+
+/** Exponential with full jitter, so that a fleet does not come back as one. */
+function retryStrategy(attempt: number): number {
+  return 50 + Math.random() * Math.min(MAX_RETRY_MS, 50 * 2 ** Math.min(attempt, 10));
+}

@@ -1,0 +1,62 @@
+import type { Redis } from "ioredis";
+
+/** Redis channels in one SUBSCRIBE: a long list is cut, so that other replies get in between. */
+const BATCH = 1_000;
+
+/**
+ * Which channels this node hears. Those asked for in one tick go out as one command; the order of calls is kept;
+ * after a reconnect all that stand are asked for anew.
+ */
+export class Subscriptions {
+  readonly #redis: Redis;
+  /** The Redis channels of one channel. */
+  readonly #names: (channel: string) => readonly string[];
+  readonly #wanted = new Set<string>();
+  #queue: { subscribe: boolean; names: string[]; done: Promise<unknown> } | undefined;
+
+  constructor(redis: Redis, names: (channel: string) => readonly string[]) {
+    this.#redis = redis;
+    this.#names = names;
+  }
+
+  /** Resolves when Redis has confirmed. A rejected one is taken back. */
+  async add(channel: string): Promise<void> {
+    this.#wanted.add(channel);
+    try {
+      await this.#enqueue(true, channel);
+    } catch (error) {
+      // It may have arrived although the answer did not (a timeout): taken back behind it, in order.
+      if (this.#wanted.has(channel)) this.remove(channel);
+      throw error;
+    }
+  }
+
+  remove(channel: string): void {
+    this.#wanted.delete(channel);
+    // Without a connection there is nothing to take back.
+    this.#enqueue(false, channel).catch(() => {});
+  }
+
+  /** After a reconnect: everything that is wanted, in batches. */
+  async renew(): Promise<void> {
+    const names = [...this.#wanted].flatMap(this.#names);
+    for (let at = 0; at < names.length; at += BATCH) await this.#redis.subscribe(...names.slice(at, at + BATCH));
+  }
+
+  #enqueue(subscribe: boolean, channel: string): Promise<unknown> {
+    const names = this.#names(channel);
+    const open = this.#queue;
+    if (open?.subscribe === subscribe && open.names.length + names.length <= BATCH) {
+      open.names.push(...names);
+      return open.done;
+    }
+    // A batch is closed by one of the other kind: this keeps the order of calls.
+    const batch = { subscribe, names: [...names], done: undefined as unknown as Promise<unknown> };
+    batch.done = Promise.resolve().then(() => {
+      if (this.#queue === batch) this.#queue = undefined;
+      return subscribe ? this.#redis.subscribe(...batch.names) : this.#redis.unsubscribe(...batch.names);
+    });
+    this.#queue = batch;
+    return batch.done;
+  }
+}

@@ -1,0 +1,79 @@
+import { pino } from "pino";
+import type { Config } from "../config/config.ts";
+import { createGateway } from "../gateway.ts";
+import { loadUws } from "../transport/uws.ts";
+import { developmentSecret } from "./development.ts";
+import { ALL_GRANTS, mintToken } from "./mint.ts";
+
+/** What a command may do to its process. */
+export interface Process {
+  readonly version: string;
+  print(line: string): void;
+  onSignal(handler: () => void): void;
+  exit(code: number): never;
+}
+
+/** EX_CONFIG of sysexits(3): starting again does not help. */
+export const EXIT_CONFIG = 78;
+
+/** Runs one node until it is told to stop: the first signal drains, a second one ends it at once. */
+export async function serve(config: Config, process: Process): Promise<void> {
+  const uws = await loadUws();
+  const destination = pino.destination({ sync: false, minLength: 4096, periodicFlush: 200 });
+  const exit = (code: number): never => {
+    destination.flushSync();
+    return process.exit(code);
+  };
+  const log = pino({ level: config.log_level, base: { node: config.node_id } }, destination);
+  const keyed = config.development ? { ...config, jwt_secret: [developmentSecret()] } : config;
+  const gateway = createGateway(keyed, {
+    uws,
+    log,
+    version: process.version,
+    onFatal(error) {
+      log.fatal(error.message);
+      exit(EXIT_CONFIG);
+    },
+  });
+  const addresses = await gateway.start();
+  log.info({ ...addresses, node: gateway.node, backplane: config.redis_url === undefined ? "memory" : "redis" }, "listening");
+  if (config.redis_url === undefined && !config.development) {
+    log.warn("no TIDEGATE_REDIS_URL: this node is alone, events reach no other node");
+  }
+  if (config.development) process.print(banner(keyed, addresses));
+  let stopping = false;
+  process.onSignal(() => {
+    if (stopping) exit(1);
+    stopping = true;
+    log.info("stopping");
+    gateway.stop().then(
+      () => exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, "could not stop in order");
+        exit(1);
+      },
+    );
+  });
+}
+
+function banner(config: Config, { url, admin }: { url: string; admin: string }): string {
+  const token = mintToken(config, { sub: "dev", channels: ALL_GRANTS, ttlSeconds: 24 * 3600 });
+  const ws = `${url.replace("http", "ws")}/ws`;
+  return `
+  Tidegate — DEVELOPMENT MODE: generated secret, every origin allowed, loopback only.
+  Configure TIDEGATE_JWT_SECRET, TIDEGATE_JWT_PUBLIC_KEY or TIDEGATE_JWKS_URL for production.
+
+  WebSocket   ${ws}
+  HTTP API    ${url}/v1
+  admin       ${admin}/readyz  ${admin}/metrics
+
+  A token for everything, valid for a day (more: npx tidegate token):
+  ${token}
+
+  Listen to channel chat-123 (with the WebSocket client wscat):
+  npx wscat -c '${ws}?channel=chat-123' -s tidegate.v1 -s 'bearer.${token}'
+
+  Publish to it from another terminal:
+  curl -X POST ${url}/v1/channels/chat-123/events -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' -d '{"data":{"text":"Hello!"}}'
+`;
+}

@@ -1,0 +1,151 @@
+import { BlockList, isIP } from "node:net";
+import { parseRules, type Grant } from "../auth/grants.ts";
+import { isOrigin, type OriginRule } from "../auth/origin.ts";
+
+/**
+ * A kind of option value: how its text is read. `read` throws an Error that completes the sentence
+ * "TIDEGATE_X: …", and never quotes a secret.
+ */
+export interface Kind<T> {
+  readonly name: string;
+  read(text: string): T;
+}
+
+export const text: Kind<string> = { name: "text", read: (value) => value };
+
+/** A PEM text; in one line, `\n` stands for a line break. */
+export const pem: Kind<string> = {
+  name: "PEM",
+  read(value) {
+    const lines = value.replaceAll("\\n", "\n");
+    if (!lines.includes("-----BEGIN ")) throw new Error("is no PEM text");
+    return lines;
+  },
+};
+
+export function integer(min: number, max: number): Kind<number> {
+  return {
+    name: "integer",
+    read(value) {
+      const number = Number(value);
+      if (!/^\d+$/.test(value) || number < min || number > max) {
+        throw new Error(`"${value}" is not an integer from ${min} to ${max}`);
+      }
+      return number;
+    },
+  };
+}
+
+/** Kubernetes sets TIDEGATE_PORT=tcp://… for every pod beside a service named `tidegate`. */
+export const port: Kind<number> = {
+  name: "port",
+  read(value) {
+    if (/^(tcp|udp|sctp):\/\//.test(value)) {
+      throw new Error(`"${value}" was set by Kubernetes service links: enableServiceLinks: false`);
+    }
+    return integer(0, 65535).read(value);
+  },
+};
+
+const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** `30s` and the like, as milliseconds. */
+export function duration(minMs: number, maxMs: number): Kind<number> {
+  return {
+    name: "duration",
+    read(value) {
+      const [, number, unit] = /^(\d+)(ms|s|m|h)$/.exec(value) ?? [];
+      if (!number || !unit) throw new Error(`"${value}" is not a duration like 500ms, 30s, 5m or 1h`);
+      const ms = Number(number) * (DURATION_UNITS[unit] ?? 1);
+      if (ms < minMs || ms > maxMs) throw new Error(`"${value}" is not between ${minMs / 1000}s and ${maxMs / 1000}s`);
+      return ms;
+    },
+  };
+}
+
+const SIZE_UNITS: Record<string, number> = { "": 1, kib: 1024, mib: 1024 ** 2, gib: 1024 ** 3 };
+
+/** `64KiB` and the like, as bytes. */
+export function size(minBytes: number, maxBytes: number): Kind<number> {
+  return {
+    name: "size",
+    read(value) {
+      const [, number, unit] = /^(\d+)\s*((?:[kmg]ib)?)$/i.exec(value) ?? [];
+      const bytes = Number(number) * (SIZE_UNITS[unit?.toLowerCase() ?? ""] ?? 1);
+      if (!number) throw new Error(`"${value}" is not a size like 65536, 64KiB or 1MiB`);
+      if (bytes < minBytes || bytes > maxBytes) throw new Error(`"${value}" is not between ${minBytes} and ${maxBytes} bytes`);
+      return bytes;
+    },
+  };
+}
+
+export function oneOf<const T extends string>(...values: readonly T[]): Kind<T> {
+  return {
+    name: values.join(" | "),
+    read(value) {
+      const found = values.find((one) => one === value);
+      if (found === undefined) throw new Error(`"${value}" is none of ${values.join(", ")}`);
+      return found;
+    },
+  };
+}
+
+/** Separated by spaces or commas. */
+function items(value: string): string[] {
+  return value.split(/[\s,]+/).filter((item) => item !== "");
+}
+
+/** Secrets, newest first. */
+export const secrets: Kind<readonly string[]> = { name: "secrets", read: items };
+
+export const url: Kind<string> = {
+  name: "URL",
+  read(value) {
+    if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw new Error("is not an http or https URL");
+    return value;
+  },
+};
+
+export const origins: Kind<OriginRule> = {
+  name: "origins",
+  read(value) {
+    if (value === "*" || value === "same-origin" || value === "none") return value;
+    const list = items(value);
+    const wrong = list.find((origin) => !isOrigin(origin));
+    if (wrong !== undefined) {
+      throw new Error(`"${wrong}" is not an origin like https://app.example.com (or one of *, same-origin, none alone)`);
+    }
+    return list;
+  },
+};
+
+export const networks: Kind<BlockList> = {
+  name: "networks",
+  read(value) {
+    const list = new BlockList();
+    for (const item of items(value)) {
+      const [address = "", bits] = item.split("/", 2);
+      const family = isIP(address);
+      const prefix = Number(bits ?? (family === 6 ? 128 : 32));
+      if (family === 0 || !Number.isInteger(prefix) || prefix > (family === 6 ? 128 : 32)) {
+        throw new Error(`"${item}" is not an address or network like 10.0.0.0/8`);
+      }
+      list.addSubnet(address, prefix, family === 6 ? "ipv6" : "ipv4");
+    }
+    return list;
+  },
+};
+
+/** The shape of the `channels` claim, as JSON. */
+export const rules: Kind<readonly Grant[]> = {
+  name: "JSON",
+  read(value) {
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(value);
+    } catch {
+      throw new Error('is not JSON like {"public:*":["subscribe"],"user:{sub}:*":["subscribe","publish"]}');
+    }
+    return parseRules(parsed, "it");
+  },
+};

@@ -1,0 +1,236 @@
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { hostname } from "node:os";
+import type { Logger } from "pino";
+import { Jwks } from "./auth/jwks.ts";
+import { pemBlocks, publicKey, secretKey } from "./auth/keys.ts";
+import { type TokenRules, verifyToken } from "./auth/token.ts";
+import type { Backplane, BackplaneEvents } from "./backplane/backplane.ts";
+import { MemoryBackplane } from "./backplane/memory.ts";
+import { RedisBackplane } from "./backplane/redis.ts";
+import { parseRedisUrl } from "./backplane/redis-url.ts";
+import type { Config } from "./config/config.ts";
+import { Hub } from "./hub/hub.ts";
+import { Counts, createMetrics } from "./metrics.ts";
+import { Deadlines } from "./session/deadlines.ts";
+import { Publisher } from "./session/publisher.ts";
+import { Rate } from "./session/rate.ts";
+import { type Check, createAdminServer } from "./transport/admin.ts";
+import { apiRoutes } from "./transport/api.ts";
+import { Drain } from "./transport/drain.ts";
+import { Heartbeat } from "./transport/heartbeat.ts";
+import { serveHttp } from "./transport/http.ts";
+import { EXCLUSIVE_PORT, type Uws, type us_listen_socket } from "./transport/uws.ts";
+import { serveWebSocket } from "./transport/websocket.ts";
+import type { WebSocketConnection } from "./transport/websocket-connection.ts";
+
+export interface GatewayContext {
+  readonly uws: Uws;
+  readonly log: Logger;
+  readonly version: string;
+  /** Something that no waiting mends: the process should say so and exit. */
+  onFatal(error: Error): void;
+}
+
+export interface Gateway {
+  readonly node: string;
+  /** Listens on both ports. @throws {Error} naming the port that is taken */
+  start(): Promise<{ url: string; admin: string }>;
+  /** Closes the connections over the drain time, then everything. */
+  stop(): Promise<void>;
+}
+
+/** Above heartbeat and pong timeout, in seconds: uWebSockets.js cuts a silent socket only if our heartbeat did not. */
+const IDLE_MARGIN_S = 20;
+/** The bounds of uWebSockets.js, outside which it ends the process. */
+const clampIdleTimeout = (seconds: number) => Math.min(960, Math.max(8, seconds));
+
+/** The composition root: builds every part, connects them, starts them, and stops them in reverse. */
+export function createGateway(config: Config, context: GatewayContext): Gateway {
+  const { uws, log } = context;
+  const node = config.node_id ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 48)}-${randomBytes(3).toString("hex")}`;
+  const counts = new Counts();
+  const jwks = config.jwks_url === undefined ? undefined : new Jwks(config.jwks_url, log);
+  const tokens = tokenRules(config, jwks);
+  const verify = (token: string) => verifyToken(token, tokens);
+
+  const backplane = createBackplane(config, node, context, {
+    event(event, source) {
+      counts.received.add(source);
+      hub.publish(event);
+    },
+    refused(reason) {
+      counts.payloadsRefused.add(reason);
+      log.warn({ reason }, "a Redis payload is no event");
+    },
+  });
+  const hub = new Hub(backplane);
+  const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
+  const deadlines = new Deadlines();
+  const heartbeat = new Heartbeat<WebSocketConnection>(config.heartbeat / 1000, config.pong_timeout / 1000);
+  const drain = new Drain(heartbeat, config.drain_time);
+
+  const checks = (): Check[] => [
+    { name: "started", ok: listening !== undefined },
+    { name: "not draining", ok: !drain.begun },
+    { name: "under capacity", ok: config.max_connections === 0 || heartbeat.size < config.max_connections },
+    { name: "backplane", ...backplaneCheck(backplane, config.backplane_grace) },
+  ];
+  const registry = createMetrics({
+    counts,
+    connections: () => heartbeat.size,
+    capacity: config.max_connections,
+    hub,
+    backplane: () => ({
+      up: backplane.downSince === undefined,
+      connects: backplane instanceof RedisBackplane ? backplane.connects : 1,
+      probeMs: backplane instanceof RedisBackplane ? backplane.probeMs : 0,
+    }),
+    draining: () => drain.begun,
+    ready: () => checks().every((check) => check.ok),
+    build: { version: context.version, node: process.version, uws: "v20.49.0" },
+  });
+
+  const app = uws.App();
+  const instance = randomBytes(6).toString("base64url");
+  let connections = 0;
+  const origins = config.allowed_origins ?? "none";
+  serveWebSocket(app, {
+    rules: {
+      origins,
+      cookieName: config.token_cookie,
+      rate: new Rate(config.handshake_rate, config.handshake_rate),
+      maxConnections: config.max_connections,
+      connections: () => heartbeat.size,
+      draining: () => drain.closing,
+      verify,
+    },
+    session: {
+      hub,
+      publisher,
+      deadlines,
+      rules: config.grants,
+      log,
+      counts: { command: (type) => counts.commands.add(type), commandError: (code) => counts.commandErrors.add(code) },
+      verify,
+      node,
+      authTimeoutMs: config.auth_timeout,
+      heartbeatMs: config.heartbeat,
+      maxFrameBytes: config.max_frame_bytes,
+      maxChannels: config.max_channels_per_connection,
+      commandRate: config.command_rate,
+      reconnectMs: reconnectWindow(config),
+      hints: config.development,
+    },
+    heartbeat,
+    trustedProxies: config.trusted_proxies,
+    maxFrameBytes: config.max_frame_bytes,
+    maxQueuedBytes: config.max_queued_bytes,
+    idleTimeout: clampIdleTimeout((config.heartbeat + config.pong_timeout) / 1000 + IDLE_MARGIN_S),
+    hints: config.development,
+    log,
+    counts,
+    refused: (code) => counts.refused.add(code),
+    connectionId: () => `${instance}-${(++connections).toString(36)}`,
+  });
+  serveHttp(app, apiRoutes({ publisher, rules: config.grants, cookieName: config.token_cookie, verify }), {
+    origins,
+    trustedProxies: config.trusted_proxies,
+    maxBodyBytes: config.max_frame_bytes,
+    hints: config.development,
+    log,
+  });
+  const admin = createAdminServer({
+    checks,
+    metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+  });
+  let listening: us_listen_socket | undefined;
+
+  return {
+    node,
+    async start() {
+      for (const warning of config.warnings) log.warn(warning);
+      jwks?.keepFresh();
+      backplane.start();
+      deadlines.start();
+      heartbeat.start();
+      admin.listen(config.admin_port, config.admin_host);
+      await once(admin, "listening");
+      listening = await listen(app, config);
+      return {
+        url: `http://${bracketed(config.host)}:${uws.us_socket_local_port(listening)}`,
+        admin: `http://${bracketed(config.admin_host)}:${(admin.address() as AddressInfo).port}`,
+      };
+    },
+    async stop() {
+      await drain.run(() => {
+        if (listening) uws.us_listen_socket_close(listening);
+      });
+      heartbeat.stop();
+      deadlines.stop();
+      await backplane.close();
+      app.close();
+      admin.close();
+      admin.closeAllConnections();
+    },
+  };
+}
+
+function tokenRules(config: Config, jwks: Jwks | undefined): TokenRules {
+  return {
+    keys: [
+      ...(config.jwt_secret ?? []).map((secret) => secretKey(secret)),
+      ...pemBlocks(config.jwt_public_key ?? "").map((pem) => publicKey(pem)),
+    ],
+    jwks,
+    issuer: config.jwt_issuer,
+    audience: config.jwt_audience,
+  };
+}
+
+function createBackplane(config: Config, node: string, { log, onFatal }: GatewayContext, events: BackplaneEvents): Backplane {
+  if (config.redis_url === undefined) return new MemoryBackplane(events);
+  return new RedisBackplane({
+    address: parseRedisUrl(config.redis_url),
+    ca: config.redis_ca,
+    prefix: config.redis_prefix,
+    node,
+    maxEventBytes: config.max_frame_bytes,
+    log,
+    events,
+    onFatal,
+  });
+}
+
+function backplaneCheck({ downSince }: Backplane, graceMs: number): { ok: boolean; detail?: string } {
+  if (downSince === undefined) return { ok: true };
+  const seconds = Math.round((performance.now() - downSince) / 1000);
+  return { ok: performance.now() - downSince < graceMs, detail: `away for ${seconds} s (TIDEGATE_BACKPLANE_GRACE)` };
+}
+
+/** The whole node's connections, at the rate that a node accepts them. */
+function reconnectWindow({ max_connections, handshake_rate }: Config): { min: number; max: number } {
+  const storm = handshake_rate === 0 ? 0 : Math.round((max_connections / handshake_rate) * 1000);
+  return { min: 500, max: Math.max(5_000, storm) };
+}
+
+function listen(app: ReturnType<Uws["App"]>, { host, port }: Config): Promise<us_listen_socket> {
+  return new Promise((resolve, reject) => {
+    // The typings lack the form with a host and options, which the addon has.
+    const listenExclusively = app.listen.bind(app) as unknown as (
+      host: string,
+      port: number,
+      options: number,
+      callback: (socket: us_listen_socket | false) => void,
+    ) => void;
+    listenExclusively(host, port, EXCLUSIVE_PORT, (socket) => {
+      if (socket) resolve(socket);
+      else reject(new Error(`cannot listen on ${host}:${port}: taken, or not an address of this machine (TIDEGATE_HOST, TIDEGATE_PORT)`));
+    });
+  });
+}
+
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}

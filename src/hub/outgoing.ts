@@ -1,0 +1,26 @@
+import { joinBinary } from "../protocol/binary.ts";
+import { type EventHead, encodeBase64Event, encodeEvent, encodeHead } from "../protocol/event.ts";
+
+/** An event as it leaves: encoded once, the same bytes to everybody. */
+export interface Outgoing {
+  readonly channel: string;
+  /** The JSON text frame. */
+  readonly text: Uint8Array;
+  /** Of an event with a binary payload: the frame for those who take binary frames. */
+  readonly binary: Uint8Array | undefined;
+  /** The connection that asked not to hear its own event. */
+  readonly except: string | undefined;
+}
+
+/** Encodes an event for all its readers. A string is JSON text and goes out verbatim; bytes are a binary payload. */
+export function encodeOutgoing(head: EventHead, data: string | Uint8Array, except?: string): Outgoing {
+  const { channel } = head;
+  if (typeof data === "string") return { channel, text: Buffer.from(encodeEvent(head, data)), binary: undefined, except };
+  const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
+  return {
+    channel,
+    text: Buffer.from(encodeBase64Event(head, base64)),
+    binary: joinBinary(encodeHead(head), data),
+    except,
+  };
+}

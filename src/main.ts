@@ -1,0 +1,136 @@
+import { readFileSync } from "node:fs";
+import { Command, InvalidArgumentError } from "commander";
+import { type Config, ConfigError, readConfig } from "./config/config.ts";
+import { duration } from "./config/kinds.ts";
+import { flagName, OPTIONS, type Option, type OptionName } from "./config/options.ts";
+
+/* The process's edge: the only file that reads the environment, listens to signals and exits. Commands load when
+   they run: `serve` alone needs the native addon. */
+
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+const print = (line: string) => void process.stdout.write(`${line}\n`);
+const EXIT_CONFIG = 78;
+
+const program = new Command("tidegate")
+  .description("A horizontally scaled WebSocket gateway.")
+  .version(version)
+  .option("--config <file>", "JSON file of options (TIDEGATE_CONFIG)")
+  .showHelpAfterError();
+
+function config(flags: Partial<Record<OptionName, string>> = {}): Config {
+  return readConfig({ environment: process.env, flags, file: program.opts<{ config?: string }>().config ?? process.env.TIDEGATE_CONFIG });
+}
+
+const serve = program.command("serve").description("run one node");
+const flagNames = new Map<string, OptionName>();
+for (const [name, option] of Object.entries(OPTIONS) as [OptionName, Option<unknown>][]) {
+  // A secret on a command line is in every process list.
+  if (option.secret) continue;
+  const flag = serve.createOption(`${flagName(name)} <${option.kind.name.replaceAll(/[<>|]/g, " ")}>`, option.about);
+  flagNames.set(flag.attributeName(), name);
+  serve.addOption(flag);
+}
+serve.action(async (options: Record<string, string>) => {
+  const flags = Object.fromEntries(Object.entries(options).map(([flag, value]) => [flagNames.get(flag), value]));
+  const command = await import("./commands/serve.ts");
+  await command.serve(config(flags), {
+    version,
+    print,
+    onSignal: (handler) => void process.on("SIGTERM", handler).on("SIGINT", handler),
+    exit: (code) => process.exit(code),
+  });
+});
+
+const seconds = (text: string): number => {
+  try {
+    return duration(1_000, 365 * 24 * 3_600_000).read(text) / 1000;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+};
+const grants = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError('is not JSON like {"chat-*":["subscribe","publish"]}');
+  }
+};
+
+program
+  .command("token")
+  .description("mint a development token with the configured secret")
+  .option("--sub <user>", "whose token", "dev")
+  .option("--grants <json>", "the `channels` claim; default: everything on every channel", grants)
+  .option("--ttl <duration>", "how long it lives", seconds, 3600)
+  .action(async ({ sub, grants, ttl }: { sub: string; grants?: unknown; ttl: number }) => {
+    print(await mint(sub, ttl, grants));
+  });
+
+program
+  .command("publish <channel> <data>")
+  .description("publish one event over HTTP; data is JSON, or else a string")
+  .option("--type <type>", "the event's type")
+  .option("--url <url>", "of a node or the balancer; default: the configured node")
+  .option("--token <token>", "default: one minted with the configured secret")
+  .action(async (channel: string, data: string, options: { type?: string; url?: string; token?: string }) => {
+    const command = await import("./commands/publish.ts");
+    const token = options.token ?? (await mint("dev", 60));
+    print(await command.publish(options.url ?? ownUrl(), token, { channel, data, type: options.type }));
+  });
+
+program
+  .command("subscribe <channel...>")
+  .description("follow channels: one line a frame")
+  .option("--url <url>", "of a node or the balancer; default: the configured node")
+  .option("--token <token>", "default: one minted with the configured secret")
+  .action(async (channels: string[], options: { url?: string; token?: string }) => {
+    const command = await import("./commands/subscribe.ts");
+    const minted = options.token ?? (await mint("dev", 24 * 3600));
+    await command.subscribe({
+      url: (options.url ?? ownUrl()).replace(/^http/, "ws"),
+      channels,
+      token: () => minted,
+      print,
+      note: (line) => void process.stderr.write(`${line}\n`),
+    });
+  });
+
+program
+  .command("doctor")
+  .description("check this machine and the configuration")
+  .action(async () => {
+    const command = await import("./commands/doctor.ts");
+    const findings = await command.doctor(config());
+    for (const { what, ok, found } of findings) print(`${ok ? "ok  " : "FAIL"}  ${what.padEnd(15)} ${found}`);
+    if (findings.some(({ ok }) => !ok)) process.exitCode = 1;
+  });
+
+program
+  .command("config")
+  .description("print the effective configuration, or every problem of it")
+  .option("--table", "print the table of all options instead")
+  .action(async ({ table }: { table?: true }) => {
+    const command = await import("./commands/print-config.ts");
+    if (table) return print(command.optionTable());
+    const effective = config();
+    for (const warning of effective.warnings) process.stderr.write(`warning: ${warning}\n`);
+    print(command.printConfig(effective));
+  });
+
+async function mint(sub: string, ttlSeconds: number, channels?: unknown): Promise<string> {
+  const { ALL_GRANTS, mintToken } = await import("./commands/mint.ts");
+  return mintToken(config(), { sub, channels: channels ?? ALL_GRANTS, ttlSeconds });
+}
+
+function ownUrl(): string {
+  const { host, port } = config();
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const known = error instanceof ConfigError || (error instanceof Error && error.name === "UnsupportedPlatform");
+  process.stderr.write(`tidegate: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(known ? EXIT_CONFIG : 1);
+}

@@ -1,0 +1,68 @@
+const TYPE = /^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/;
+
+/** The control words of the protocol: frozen, and never the type of a published event. `message` may be published. */
+export const CONTROL_WORDS: ReadonlySet<string> = new Set([
+  "auth",
+  "authenticated",
+  "subscribe",
+  "subscribed",
+  "unsubscribe",
+  "unsubscribed",
+  "publish",
+  "published",
+  "history",
+  "presence",
+  "job",
+  "accepted",
+  "ping",
+  "pong",
+  "welcome",
+  "error",
+  "closing",
+]);
+
+/** Whether a publisher may use `type`. What begins with `$` is the gateway's and does not match the grammar. */
+export function isEventType(type: unknown): type is string {
+  return typeof type === "string" && TYPE.test(type) && !CONTROL_WORDS.has(type);
+}
+
+/** RFC 3339 date-time, e.g. 2026-03-08T14:30:00.123Z. */
+const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
+
+export function isTimestamp(value: unknown): value is string {
+  return typeof value === "string" && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value));
+}
+
+/** What is delivered, without its payload. */
+export interface EventHead {
+  readonly type: string;
+  readonly channel: string;
+  /** RFC 3339. */
+  readonly timestamp: string;
+  /** Who published it, set by the gateway. */
+  readonly sender?: string | undefined;
+}
+
+/** Beginning of an event's frame up to its payload. `type` and `channel` have passed their grammar: no escaping. */
+function open(head: EventHead): string {
+  return `{"type":"${head.type}","channel":"${head.channel}","timestamp":"${head.timestamp}"`;
+}
+
+function close(head: EventHead): string {
+  return head.sender === undefined ? "}" : `,"sender":${JSON.stringify(head.sender)}}`;
+}
+
+/** The frame of an event whose payload is the JSON text `data`. */
+export function encodeEvent(head: EventHead, data: string): string {
+  return `${open(head)},"data":${data}${close(head)}`;
+}
+
+/** The frame of an event with a binary payload for clients that speak JSON only. */
+export function encodeBase64Event(head: EventHead, base64: string): string {
+  return `${open(head)},"data_base64":"${base64}"${close(head)}`;
+}
+
+/** The JSON in front of a binary frame's payload (see `binary.ts`). */
+export function encodeHead(head: EventHead): string {
+  return open(head) + close(head);
+}

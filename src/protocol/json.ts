@@ -1,0 +1,83 @@
+/**
+ * Cutting a JSON object into its members without re-encoding them: what a publisher sent as `data` reaches the
+ * subscribers byte for byte (`JSON.parse` and back would turn 12345678901234567890 into 12345678901234567000).
+ */
+
+export interface Member {
+  readonly key: string;
+  /** The key as it stood, with its quotes. */
+  readonly rawKey: string;
+  /** The value as it stood. */
+  readonly value: string;
+}
+
+/** The members of the object in `text`, in order. `text` must have passed `JSON.parse` and be an object. */
+export function members(text: string): Member[] {
+  const found: Member[] = [];
+  let at = skipSpace(text, text.indexOf("{") + 1);
+  while (text[at] !== "}") {
+    const keyEnd = stringEnd(text, at);
+    const rawKey = text.slice(at, keyEnd);
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1); // the one character between is the colon
+    const end = valueEnd(text, start);
+    found.push({ key: JSON.parse(rawKey) as string, rawKey, value: text.slice(start, end) });
+    at = skipSpace(text, end);
+    if (text[at] === ",") at = skipSpace(text, at + 1);
+  }
+  return found;
+}
+
+/** The raw value of `key`; of a key that occurs twice the last one, as in `JSON.parse`. */
+export function member(of: readonly Member[], key: string): string | undefined {
+  return of.findLast((m) => m.key === key)?.value;
+}
+
+const SPACE = /[ \t\n\r]/;
+const SCALAR_END = /[,}\] \t\n\r]/;
+
+function skipSpace(text: string, at: number): number {
+  while (at < text.length && SPACE.test(text.charAt(at))) at++;
+  return at;
+}
+
+/** One past the closing quote of the string that opens at `at`. */
+function stringEnd(text: string, at: number): number {
+  for (;;) {
+    const quote = text.indexOf('"', at + 1);
+    let slashes = 0;
+    while (text[quote - 1 - slashes] === "\\") slashes++;
+    if (slashes % 2 === 0) return quote + 1;
+    at = quote;
+  }
+}
+
+function valueEnd(text: string, at: number): number {
+  const first = text[at];
+  if (first === '"') return stringEnd(text, at);
+  if (first !== "{" && first !== "[") {
+    while (at < text.length && !SCALAR_END.test(text.charAt(at))) at++;
+    return at;
+  }
+  for (let depth = 0; ; ) {
+    const c = text[at];
+    if (c === '"') at = stringEnd(text, at);
+    else {
+      at++;
+      if (c === "{" || c === "[") depth++;
+      else if ((c === "}" || c === "]") && --depth === 0) return at;
+    }
+  }
+}
+
+/** `JSON.parse` that answers `undefined` for what is not JSON (no JSON text parses to `undefined`). */
+export function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // the caller names the rule that was broken; V8's message would quote the input
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

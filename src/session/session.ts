@@ -1,0 +1,313 @@
+import type { Logger } from "pino";
+import { type Grant, may } from "../auth/grants.ts";
+import type { Identity } from "../auth/identity.ts";
+import { TokenError } from "../auth/token.ts";
+import type { Hub, Subscriber } from "../hub/hub.ts";
+import type { Outgoing } from "../hub/outgoing.ts";
+import { isChannel } from "../protocol/channel.ts";
+import { type CloseReason, CODES, type Code, RequestError } from "../protocol/codes.ts";
+import { type Command, CommandError, decodeCommand, type Publish, type Ref } from "../protocol/commands.ts";
+import type { ServerFrame } from "../protocol/frames.ts";
+import type { Connection } from "./connection.ts";
+import type { Deadlines, Mortal } from "./deadlines.ts";
+import { authorise, type Publisher } from "./publisher.ts";
+import { Rate } from "./rate.ts";
+
+/** What all sessions of a node share. */
+export interface SessionContext {
+  readonly hub: Hub;
+  readonly publisher: Publisher;
+  readonly deadlines: Deadlines;
+  readonly rules: readonly Grant[];
+  readonly log: Logger;
+  readonly counts: SessionCounts;
+  /** @throws {RequestError} token_invalid, token_expired, auth_unavailable */
+  verify(token: string): Identity | Promise<Identity>;
+  readonly node: string;
+  readonly authTimeoutMs: number;
+  readonly heartbeatMs: number;
+  readonly maxFrameBytes: number;
+  /** 0: no limit. */
+  readonly maxChannels: number;
+  /** 0: no limit. */
+  readonly commandRate: number;
+  /** How long a client that was cut off waits before it comes back, so that a node's death makes no storm. */
+  readonly reconnectMs: { readonly min: number; readonly max: number };
+  /** In development mode a denial tells the client what would have helped. */
+  readonly hints: boolean;
+}
+
+export interface SessionCounts {
+  command(type: string): void;
+  commandError(code: Code): void;
+}
+
+/** A client may pipeline for this many seconds at its rate. */
+const BURST_SECONDS = 4;
+/** Commands of one session under way at the backplane, and waiting behind an `auth`. */
+const MAX_UNDER_WAY = 2_000;
+const FEATURES = ["publish", "binary"];
+
+/**
+ * One client's conversation: who it is, what it is subscribed to, what it asks for.
+ *
+ * Commands are carried out side by side, but those for one channel in the order sent, and all that follow an
+ * `auth` after it.
+ */
+export class Session implements Subscriber, Mortal {
+  readonly #context: SessionContext;
+  readonly #connection: Connection;
+  readonly #rate: Rate;
+  #identity: Identity | undefined;
+  #deadline: number;
+  #ended = false;
+  readonly #subscriptions = new Set<string>();
+  /** Channels with commands under way: the last of them. */
+  #tails: Map<string, Promise<void>> | undefined;
+  #underWay = 0;
+  /** Set while `auth` is under way: what came behind it. */
+  #behindAuth: Command[] | undefined;
+  /** Of `?channel=`: to be subscribed as soon as somebody is there. */
+  #initial: readonly string[];
+
+  constructor(context: SessionContext, connection: Connection, identity: Identity | undefined, channels: readonly string[]) {
+    this.#context = context;
+    this.#connection = connection;
+    this.#identity = identity;
+    this.#initial = channels;
+    this.#rate = new Rate(context.commandRate, context.commandRate * BURST_SECONDS);
+    this.#deadline = context.deadlines.set(this, identity?.expiresAt ?? Date.now() + context.authTimeoutMs);
+  }
+
+  /** The connection is open: nothing is sent before this. */
+  begin(): void {
+    const { node, heartbeatMs, maxFrameBytes, maxChannels, commandRate } = this.#context;
+    this.#connection.send({
+      type: "welcome",
+      connection: this.#connection.id,
+      node,
+      user: this.#identity?.user ?? null,
+      expires_in: this.#identity ? expiresIn(this.#identity) : null,
+      heartbeat: heartbeatMs,
+      limits: { frame_bytes: maxFrameBytes, channels: maxChannels, commands_per_second: commandRate },
+      features: FEATURES,
+      reconnect: this.#context.reconnectMs,
+    });
+    this.#subscribeInitial();
+  }
+
+  /** A complete frame of the client; with `payload`, the JSON part of a binary one. */
+  receive(text: string, payload?: Uint8Array): void {
+    let command: Command;
+    try {
+      if (!this.#rate.take()) throw new CommandError(new RequestError("command_rate"), undefined);
+      command = decodeCommand(text, payload);
+    } catch (error) {
+      return this.#refuse(error, error instanceof CommandError ? error.ref : undefined);
+    }
+    this.#context.counts.command(command.type);
+    if (!this.#behindAuth) this.#run(command);
+    else if (this.#behindAuth.length < MAX_UNDER_WAY) this.#behindAuth.push(command);
+    else this.#refuse(new RequestError("command_rate"), command.ref);
+  }
+
+  /** A frame that is none. */
+  reject(error: RequestError): void {
+    this.#refuse(error, undefined);
+  }
+
+  deliver(events: readonly Outgoing[]): void {
+    const { id } = this.#connection;
+    const heard = events.some((event) => event.except === id) ? events.filter((event) => event.except !== id) : events;
+    if (heard.length > 0) this.#connection.deliver(heard);
+  }
+
+  /** The connection is gone. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#context.deadlines.cancel(this, this.#deadline);
+    for (const channel of this.#subscriptions) this.#context.hub.unsubscribe(channel, this);
+    this.#subscriptions.clear();
+  }
+
+  onDeadline(): void {
+    this.#close(this.#identity ? "token_expired" : "auth_timeout");
+  }
+
+  #close(reason: CloseReason): void {
+    this.#connection.close(reason);
+  }
+
+  #run(command: Command): void {
+    if (command.type === "auth") return this.#authenticate(command.token, command.ref);
+    if (command.type === "ping") return this.#connection.send({ type: "pong", ...withRef(command.ref) });
+    const identity = this.#identity;
+    if (!identity) return this.#refuse(new RequestError("auth_required"), command.ref);
+    switch (command.type) {
+      case "subscribe":
+        for (const channel of command.channels) {
+          const confirm = () => this.#reply(command.ref, { type: "subscribed", channel });
+          this.#inOrder(channel, command.ref, () => this.#subscribe(channel, confirm));
+        }
+        return;
+      case "unsubscribe":
+        return this.#inOrder(command.channel, command.ref, async () => this.#unsubscribe(command.channel, command.ref));
+      case "publish":
+        return this.#publish(command);
+    }
+  }
+
+  /** Runs `work` after all that was sent before it for this channel. */
+  #inOrder(channel: string, ref: Ref | undefined, work: () => Promise<void>): void {
+    this.#tails ??= new Map();
+    const tails = this.#tails;
+    if (this.#underWay >= MAX_UNDER_WAY) return this.#refuse(new RequestError("command_rate", undefined, { channel }), ref);
+    this.#underWay++;
+    const before = tails.get(channel);
+    const run = before ? before.then(work) : work();
+    const tail: Promise<void> = run
+      .catch((error: unknown) => this.#refuse(error, ref, channel))
+      .finally(() => {
+        this.#underWay--;
+        if (tails.get(channel) === tail) tails.delete(channel);
+      });
+    tails.set(channel, tail);
+  }
+
+  async #subscribe(channel: string, confirm: () => void): Promise<void> {
+    if (this.#ended) return;
+    const { hub, rules, maxChannels } = this.#context;
+    authorise(this.#identity as Identity, "subscribe", channel, rules);
+    if (this.#subscriptions.has(channel)) return confirm();
+    if (maxChannels > 0 && this.#subscriptions.size >= maxChannels) {
+      throw new RequestError("too_many_channels", `the limit is ${maxChannels}`, { channel });
+    }
+    this.#subscriptions.add(channel); // before the wait, so that pipelined ones cannot pass the limit together
+    try {
+      await hub.subscribe(channel, this, () => {
+        if (this.#ended || !this.#subscriptions.has(channel)) return false;
+        confirm();
+        return true;
+      });
+    } catch (error) {
+      this.#subscriptions.delete(channel);
+      throw error;
+    }
+  }
+
+  #unsubscribe(channel: string, ref: Ref | undefined): void {
+    this.#drop(channel);
+    this.#reply(ref, { type: "unsubscribed", channel });
+  }
+
+  #drop(channel: string): void {
+    this.#subscriptions.delete(channel);
+    this.#context.hub.unsubscribe(channel, this);
+  }
+
+  #publish({ ref, eventType, data, echo, sender, ...command }: Publish): void {
+    const [only] = this.#subscriptions.size === 1 ? this.#subscriptions : [];
+    const channel = command.channel ?? only;
+    if (channel === undefined) return this.#refuse(new RequestError("channel_required"), ref);
+    this.#inOrder(channel, ref, async () => {
+      if (this.#ended) return;
+      const except = echo ? undefined : this.#connection.id;
+      const event = { channel, type: eventType, data, sender, except };
+      const listeners = await this.#context.publisher.publish(this.#identity as Identity, event);
+      if (ref !== undefined) this.#connection.send({ type: "published", ref, channel, listeners });
+    });
+  }
+
+  /** The first token of the connection, or a fresh one for the user that it has. */
+  #authenticate(token: string, ref: Ref | undefined): void {
+    this.#behindAuth = [];
+    const accepted = async () => this.#become(await this.#context.verify(token), ref);
+    accepted()
+      .catch((error: unknown) => {
+        this.#refuse(error, ref);
+        if (!this.#identity) this.#close(closeReasonOf(error));
+      })
+      .finally(() => {
+        const waiting = this.#behindAuth ?? [];
+        this.#behindAuth = undefined;
+        if (!this.#ended) for (const command of waiting) this.#receiveWaiting(command);
+      });
+  }
+
+  /** Another `auth` among those that waited makes the rest wait again. */
+  #receiveWaiting(command: Command): void {
+    if (this.#behindAuth) this.#behindAuth.push(command);
+    else this.#run(command);
+  }
+
+  #become(identity: Identity, ref: Ref | undefined): void {
+    if (this.#ended) return;
+    if (this.#identity && this.#identity.user !== identity.user) throw new RequestError("user_mismatch");
+    this.#identity = identity;
+    this.#context.deadlines.cancel(this, this.#deadline);
+    this.#deadline = this.#context.deadlines.set(this, identity.expiresAt);
+    const { user } = identity;
+    this.#connection.send({ type: "authenticated", ...withRef(ref), user, expires_in: expiresIn(identity) });
+    for (const channel of this.#subscriptions) {
+      if (may(identity, "subscribe", channel, this.#context.rules).allowed) continue;
+      this.#drop(channel);
+      this.#connection.send({ type: "unsubscribed", channel, code: "forbidden" });
+    }
+    this.#subscribeInitial();
+  }
+
+  #subscribeInitial(): void {
+    if (!this.#identity) return;
+    const channels = this.#initial;
+    this.#initial = [];
+    for (const channel of channels) {
+      if (!isChannel(channel)) this.#refuse(new RequestError("bad_channel"), undefined);
+      else this.#inOrder(channel, undefined, () => this.#subscribe(channel, () => this.#connection.send({ type: "subscribed", channel })));
+    }
+  }
+
+  #reply(ref: Ref | undefined, frame: ServerFrame): void {
+    if (ref !== undefined) this.#connection.send({ ...frame, ref } as ServerFrame);
+  }
+
+  #refuse(error: unknown, ref: Ref | undefined, channel?: string): void {
+    if (this.#ended) return;
+    const { log, counts, hints } = this.#context;
+    const about = { connection: this.#connection.id, user: this.#identity?.user };
+    if (!(error instanceof RequestError)) {
+      log.error({ ...about, channel, err: error }, "a command failed");
+      return this.#close("internal");
+    }
+    const { code, message, hint } = error;
+    counts.commandError(code);
+    const named = error.channel ?? channel;
+    log[code === "forbidden" ? "info" : "debug"]({ ...about, code, channel: named, reason: reasonOf(error), hint }, "refused");
+    this.#connection.send({
+      type: "error",
+      ...withRef(ref),
+      code,
+      message,
+      ...(named === undefined ? {} : { channel: named }),
+      temporary: CODES[code].temporary,
+      ...(hints && hint !== undefined ? { hint } : {}),
+    });
+  }
+}
+
+/** A refused token has a reason that is for the log alone. */
+function reasonOf(error: RequestError): string {
+  return error instanceof TokenError ? error.reason : error.message;
+}
+
+function closeReasonOf(error: unknown): CloseReason {
+  return error instanceof TokenError ? error.code : "internal";
+}
+
+function expiresIn(identity: Identity): number {
+  return Math.max(0, Math.round(identity.expiresAt - Date.now()));
+}
+
+function withRef(ref: Ref | undefined): { ref?: Ref } {
+  return ref === undefined ? {} : { ref };
+}

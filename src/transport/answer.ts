@@ -1,0 +1,83 @@
+import { CODES, type Code, RequestError } from "../protocol/codes.ts";
+import type { HttpResponse } from "./uws.ts";
+
+/** An HTTP response that is ready to be written. */
+export interface Answer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export function json(status: number, value: unknown): Answer {
+  return {
+    status,
+    headers: { "content-type": "application/json", "cache-control": "no-store" },
+    body: `${JSON.stringify(value)}\n`,
+  };
+}
+
+const EXTRA: Partial<Record<Code, Record<string, string>>> = {
+  token_missing: { "www-authenticate": "Bearer" },
+  token_invalid: { "www-authenticate": 'Bearer error="invalid_token"' },
+  token_expired: { "www-authenticate": 'Bearer error="invalid_token", error_description="expired"' },
+  upgrade_required: { upgrade: "websocket", connection: "Upgrade", "sec-websocket-version": "13" },
+};
+
+/** RFC 9457. `detail` says which rule; never what the caller sent as a secret. */
+export function problem(error: RequestError, hints: boolean): Answer {
+  const row = CODES[error.code];
+  const status = "status" in row ? row.status : 400;
+  const body = {
+    type: `urn:tidegate:problem:${error.code}`,
+    title: row.title,
+    status,
+    code: error.code,
+    ...(error.message === row.title ? {} : { detail: error.message }),
+    ...(hints && error.hint !== undefined ? { hint: error.hint } : {}),
+    temporary: row.temporary,
+  };
+  const retry: Record<string, string> = row.temporary ? { "retry-after": "1" } : {};
+  return {
+    status,
+    headers: {
+      "content-type": "application/problem+json",
+      "cache-control": "no-store",
+      ...retry,
+      ...EXTRA[error.code],
+    },
+    body: `${JSON.stringify(body)}\n`,
+  };
+}
+
+/** The answer to what a handler threw; a bug is `internal`, and the caller's to log. */
+export function problemOf(error: unknown, hints: boolean): Answer {
+  return problem(error instanceof RequestError ? error : new RequestError("internal"), hints);
+}
+
+const STATUS_TEXT: Record<number, string> = {
+  200: "OK",
+  201: "Created",
+  204: "No Content",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  413: "Content Too Large",
+  415: "Unsupported Media Type",
+  426: "Upgrade Required",
+  429: "Too Many Requests",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  503: "Service Unavailable",
+};
+
+/** In one cork, so that it leaves in one write. The response must not have been aborted. */
+export function write(res: HttpResponse, { status, headers, body }: Answer, bodyless = false): void {
+  res.cork(() => {
+    res.writeStatus(`${status} ${STATUS_TEXT[status] ?? ""}`);
+    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+    if (bodyless) res.endWithoutBody(Buffer.byteLength(body));
+    else res.end(body);
+  });
+}

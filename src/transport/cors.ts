@@ -1,0 +1,32 @@
+import { isOriginAllowed, type OriginRule } from "../auth/origin.ts";
+import type { Answer } from "./answer.ts";
+import type { RequestHead } from "./request.ts";
+
+/** Lets the pages of allowed origins read an answer. `Vary` always, or a cache gives one origin's answer to another. */
+export function withCors(answer: Answer, { origin, ownOrigin }: RequestHead, rule: OriginRule): Answer {
+  if (origin === undefined || !isOriginAllowed(rule, origin, ownOrigin)) return withHeaders(answer, { vary: "Origin" });
+  return withHeaders(answer, {
+    vary: "Origin",
+    "access-control-allow-origin": origin,
+    "access-control-allow-credentials": "true",
+    "access-control-expose-headers": "Retry-After, WWW-Authenticate",
+  });
+}
+
+/** The answer to a preflight (Fetch standard, 4.8). */
+export function preflight(methods: string): Answer {
+  return {
+    status: 204,
+    headers: {
+      allow: methods,
+      "access-control-allow-methods": methods,
+      "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key",
+      "access-control-max-age": "600",
+    },
+    body: "",
+  };
+}
+
+function withHeaders(answer: Answer, headers: Record<string, string>): Answer {
+  return { ...answer, headers: { ...answer.headers, ...headers } };
+}

@@ -1,0 +1,49 @@
+import type { CloseReason } from "../protocol/codes.ts";
+
+/** Balancers that probe every second have noticed by then that this node is not ready. */
+const NOTICE_MS = 3_000;
+const STEP_MS = 50;
+
+export interface Closable {
+  close(reason: CloseReason): void;
+}
+
+/** Ends all connections of a node that is stopped: at a flat rate, since all at once would come back as a storm. */
+export class Drain {
+  readonly #connections: Iterable<Closable>;
+  readonly #timeMs: number;
+  /** The node says that it is not ready, and still takes whom it is sent. */
+  begun = false;
+  /** Nobody new any more. */
+  closing = false;
+
+  constructor(connections: Iterable<Closable>, timeMs: number) {
+    this.#connections = connections;
+    this.#timeMs = timeMs;
+  }
+
+  /** @param closeDoor called when nobody new is taken any more */
+  async run(closeDoor: () => void): Promise<void> {
+    this.begun = true;
+    const end = performance.now() + this.#timeMs;
+    if (this.#any()) await sleep(Math.min(NOTICE_MS, this.#timeMs / 3));
+    this.closing = true;
+    closeDoor();
+    for (;;) {
+      const left = [...this.#connections];
+      if (left.length === 0) return;
+      const steps = Math.max(1, Math.ceil((end - performance.now()) / STEP_MS));
+      for (const connection of left.slice(0, Math.ceil(left.length / steps))) connection.close("shutting_down");
+      if (steps === 1) return;
+      await sleep(STEP_MS);
+    }
+  }
+
+  #any(): boolean {
+    return this.#connections[Symbol.iterator]().next().done === false;
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,111 @@
+import type { BlockList } from "node:net";
+import type { Logger } from "pino";
+import type { OriginRule } from "../auth/origin.ts";
+import { RequestError } from "../protocol/codes.ts";
+import { type Answer, problemOf, write } from "./answer.ts";
+import { preflight, withCors } from "./cors.ts";
+import { checkOrigin } from "./handshake.ts";
+import { type RequestHead, readHead } from "./request.ts";
+import type { HttpRequest, HttpResponse, TemplatedApp } from "./uws.ts";
+
+/** One request as a handler sees it. */
+export interface Request {
+  readonly head: RequestHead;
+  /** The parts of the path that the pattern names, decoded. */
+  readonly params: readonly string[];
+  /** The whole body. @throws {RequestError} too_big */
+  body(): Promise<Buffer>;
+}
+
+export interface Route {
+  readonly method: "get" | "post";
+  readonly path: string;
+  handle(request: Request): Answer | Promise<Answer>;
+}
+
+export interface HttpOptions {
+  readonly origins: OriginRule;
+  readonly trustedProxies: BlockList;
+  readonly maxBodyBytes: number;
+  readonly hints: boolean;
+  readonly log: Logger;
+}
+
+/**
+ * The thin layer between uWebSockets.js and handlers that speak in values: copies the request before it is gone,
+ * bounds the body, writes each answer in one cork and never after an abort, turns what is thrown into problem+json.
+ */
+export function serveHttp(app: TemplatedApp, routes: readonly Route[], options: HttpOptions): void {
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const here = routes.filter((route) => route.path === path);
+    const params = path.match(/:\w+/g)?.length ?? 0;
+    for (const { method, handle } of here) {
+      app[method](path, (res, req) => answerRequest(res, req, params, handle, options, method === "post"));
+    }
+    const methods = [...here.map((route) => route.method.toUpperCase()), "OPTIONS"].join(", ");
+    app.options(path, (res, req) => answerRequest(res, req, 0, () => preflight(methods), options));
+    app.any(path, (res, req) => answerRequest(res, req, 0, () => methodNotAllowed(methods), options));
+  }
+  app.any("/ws", (res, req) => answerRequest(res, req, 0, () => methodNotAllowed("GET"), options));
+  app.any("/*", (res, req) => answerRequest(res, req, 0, notFound, options));
+}
+
+function methodNotAllowed(allow: string): Answer {
+  const answer = problemOf(new RequestError("method_not_allowed"), false);
+  return { ...answer, headers: { ...answer.headers, allow } };
+}
+
+function notFound(): Answer {
+  throw new RequestError("not_found");
+}
+
+function answerRequest(
+  res: HttpResponse,
+  req: HttpRequest,
+  paramCount: number,
+  handle: Route["handle"],
+  options: HttpOptions,
+  hasBody = false,
+): void {
+  const head = readHead(res, req, options.trustedProxies);
+  const rawParams = Array.from({ length: paramCount }, (_, i) => req.getParameter(i) ?? "");
+  const aborted = new AbortController();
+  res.onAborted(() => aborted.abort());
+  const body = hasBody ? readBody(res, options.maxBodyBytes, aborted.signal) : undefined;
+  const answer = async () => {
+    checkOrigin(head, options.origins);
+    return await handle({ head, params: rawParams.map(decodeParam), body: async () => await (body ?? Buffer.alloc(0)) });
+  };
+  answer()
+    .catch((error: unknown) => {
+      if (!(error instanceof RequestError)) options.log.error({ err: error, path: head.path }, "a request failed");
+      return problemOf(error, options.hints);
+    })
+    .then((answered) => {
+      if (!aborted.signal.aborted) write(res, withCors(answered, head, options.origins), head.method === "HEAD");
+    });
+}
+
+function decodeParam(raw: string): string {
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    return ""; // no name: whoever reads it refuses it
+  }
+}
+
+function readBody(res: HttpResponse, limit: number, aborted: AbortSignal): Promise<Buffer> {
+  const body = new Promise<Buffer>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    aborted.addEventListener("abort", () => reject(new RequestError("bad_frame", "the request was cut off")));
+    res.onData((chunk, isLast) => {
+      size += chunk.byteLength;
+      if (size > limit) return reject(new RequestError("too_big", `the limit is ${limit} bytes`));
+      chunks.push(Buffer.from(chunk.slice(0))); // its memory is gone after this callback
+      if (isLast) resolve(Buffer.concat(chunks));
+    });
+  });
+  body.catch(() => {}); // a handler that refuses before it reads leaves nobody to hear of it
+  return body;
+}

@@ -1,0 +1,64 @@
+import { BlockList, isIP } from "node:net";
+import type { HttpRequest, HttpResponse } from "./uws.ts";
+
+/**
+ * What is kept of a request. It is copied at once: the request object of uWebSockets.js is stack memory, gone at the
+ * first `await`.
+ */
+export interface RequestHead {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly host: string;
+  readonly origin: string | undefined;
+  readonly authorization: string | undefined;
+  readonly cookie: string | undefined;
+  /** Of a WebSocket handshake: the offer in `Sec-WebSocket-Protocol`. */
+  readonly protocols: readonly string[];
+  readonly contentType: string | undefined;
+  /** The client's address, as far as trusted proxies tell it. For logs. */
+  readonly address: string;
+  /** The scheme and host under which the client reached us. */
+  readonly ownOrigin: string;
+}
+
+export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList): RequestHead {
+  const header = (name: string) => req.getHeader(name) || undefined;
+  const peer = Buffer.from(res.getRemoteAddressAsText()).toString();
+  const behindProxy = isTrusted(trusted, peer);
+  const host = req.getHeader("host");
+  const scheme = (behindProxy && header("x-forwarded-proto")) || "http";
+  return {
+    method: req.getMethod().toUpperCase(),
+    path: req.getUrl(),
+    query: new URLSearchParams(req.getQuery() ?? ""),
+    host,
+    origin: header("origin"),
+    authorization: header("authorization"),
+    cookie: header("cookie"),
+    protocols: list(req.getHeader("sec-websocket-protocol")),
+    contentType: header("content-type"),
+    address: behindProxy ? clientAddress(trusted, peer, req.getHeader("x-forwarded-for")) : peer,
+    ownOrigin: `${scheme}://${host}`,
+  };
+}
+
+function list(header: string): string[] {
+  return header === "" ? [] : header.split(",").map((item) => item.trim());
+}
+
+/** Counted from the right: what a client wrote itself stands left of the first address that is not ours. */
+function clientAddress(trusted: BlockList, peer: string, forwardedFor: string): string {
+  let address = peer;
+  for (const hop of list(forwardedFor).reverse()) {
+    if (isIP(hop) === 0) break;
+    address = hop;
+    if (!isTrusted(trusted, hop)) break;
+  }
+  return address;
+}
+
+function isTrusted(trusted: BlockList, address: string): boolean {
+  const family = isIP(address);
+  return family !== 0 && trusted.check(address, family === 6 ? "ipv6" : "ipv4");
+}

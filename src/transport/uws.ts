@@ -1,0 +1,68 @@
+import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
+
+/*
+ * The only module that loads uWebSockets.js: a native addon that is not on npm under its own name
+ * (docs/supply.md says which bytes run and how to check them).
+ */
+
+export type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t, WebSocket };
+
+/** What is used of it. The typings of the package declare constants as types, hence our own. */
+export interface Uws {
+  App(): TemplatedApp;
+  us_listen_socket_close(socket: us_listen_socket): void;
+  us_socket_local_port(socket: us_listen_socket): number;
+}
+
+/** `listen` fails when the port is taken; without it two nodes would share one port and halve each other's clients. */
+export const EXCLUSIVE_PORT = 1;
+
+/** The answer of `send`. */
+export const DROPPED = 2;
+
+/** A platform that no binary fits; the message says what was found, what is needed and what to try. */
+export class UnsupportedPlatform extends Error {
+  override readonly name = "UnsupportedPlatform";
+}
+
+/** JWTs in headers pass the 4096 bytes that uWebSockets.js allows by default. Read when the addon loads. */
+const MAX_HEADER_BYTES = "16384";
+
+/** @throws {UnsupportedPlatform} */
+export async function loadUws(): Promise<Uws> {
+  process.env.UWS_HTTP_MAX_HEADERS_SIZE ??= MAX_HEADER_BYTES;
+  try {
+    const module = (await import("uWebSockets.js")) as unknown as Uws & { default?: Uws };
+    // uws-pack has named exports; builds made for newer platforms are CommonJS and arrive as the default.
+    return typeof module.App === "function" ? module : (module.default as Uws);
+  } catch (cause) {
+    throw new UnsupportedPlatform(explain(platform(), cause), { cause });
+  }
+}
+
+export interface Platform {
+  readonly os: string;
+  readonly arch: string;
+  readonly node: string;
+  readonly abi: string;
+  /** Undefined where the C library is not glibc, as on Alpine. */
+  readonly glibc: string | undefined;
+}
+
+export function platform(): Platform {
+  const report = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
+  const glibc = report.header.glibcVersionRuntime;
+  return { os: process.platform, arch: process.arch, node: process.version, abi: process.versions.modules, glibc };
+}
+
+export function explain({ os, arch, node, abi, glibc }: Platform, cause: unknown): string {
+  const libc = os === "linux" ? `, ${glibc ? `glibc ${glibc}` : "no glibc (musl?)"}` : "";
+  return [
+    "uWebSockets.js (v20.49.0 via uws-pack 20.0.8) cannot load on this platform.",
+    `  found:  ${os}-${arch}, Node ${node} (ABI ${abi})${libc}`,
+    "  needs:  linux, darwin or win32 on x64 or arm64, Node 20 or 22, glibc >= 2.27 (Alpine/musl: no)",
+    "  try:    Node 22 LTS; or, with glibc >= 2.38 (Debian 13, Ubuntu 24.04),",
+    "          npm i uWebSockets.js@npm:@btc-vision/uwebsockets.js@20.57.0",
+    `  cause:  ${cause instanceof Error ? cause.message.split("\n")[0] : String(cause)}`,
+  ].join("\n");
+}

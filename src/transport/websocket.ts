@@ -1,0 +1,138 @@
+import type { BlockList } from "node:net";
+import type { Logger } from "pino";
+import { RequestError } from "../protocol/codes.ts";
+import { Session, type SessionContext } from "../session/session.ts";
+import { problemOf, write } from "./answer.ts";
+import { withCors } from "./cors.ts";
+import { type Admitted, admit, checkForm, type HandshakeRules, refusalReason } from "./handshake.ts";
+import type { Heartbeat } from "./heartbeat.ts";
+import { type RequestHead, readHead } from "./request.ts";
+import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./uws.ts";
+import { WebSocketConnection, type WebSocketCounts } from "./websocket-connection.ts";
+
+export interface WebSocketOptions {
+  readonly rules: HandshakeRules;
+  readonly trustedProxies: BlockList;
+  readonly session: SessionContext;
+  readonly heartbeat: Heartbeat<WebSocketConnection>;
+  readonly maxFrameBytes: number;
+  readonly maxQueuedBytes: number;
+  /** Seconds without a byte from a client after which uWebSockets.js itself cuts it, should our heartbeat fail. */
+  readonly idleTimeout: number;
+  /** Development mode: refusals say what would have helped. */
+  readonly hints: boolean;
+  readonly log: Logger;
+  readonly counts: WebSocketCounts;
+  refused(code: string): void;
+  /** A new id, unique in the fleet. */
+  connectionId(): string;
+}
+
+/** uWebSockets.js copies the properties of what is handed to it, so the connection is one of them. */
+interface UserData {
+  readonly connection: WebSocketConnection;
+}
+
+/** `GET /ws`: the handshake with its checks; one connection and one session for each socket. */
+export function serveWebSocket(app: TemplatedApp, options: WebSocketOptions): void {
+  const { heartbeat, log } = options;
+  /** A bug met by one client's frame ends that client, not the process. */
+  const guarded = (socket: WebSocket<UserData>, handle: (connection: WebSocketConnection) => void) => {
+    const { connection } = socket.getUserData();
+    try {
+      handle(connection);
+    } catch (error) {
+      log.error({ err: error, connection: connection.id }, "a connection failed");
+      connection.close("internal");
+    }
+  };
+  app.ws<UserData>("/ws", {
+    // A frame somewhat over our own limit gets a close code; one far over it loses the connection in C++ already.
+    maxPayloadLength: options.maxFrameBytes * 2,
+    maxBackpressure: options.maxQueuedBytes,
+    idleTimeout: options.idleTimeout,
+    sendPingsAutomatically: false,
+    upgrade: (res, req, context) => handshake(res, req, options, context),
+    open: (socket) =>
+      guarded(socket, (connection) => {
+        connection.slot = heartbeat.add(connection);
+        connection.onOpen(socket);
+      }),
+    message: (socket, message, isBinary) => guarded(socket, (connection) => connection.onMessage(message, isBinary)),
+    pong: (socket) => guarded(socket, (connection) => connection.onPong()),
+    drain: (socket) => guarded(socket, (connection) => connection.onDrain()),
+    close: (socket, code) =>
+      guarded(socket, (connection) => {
+        heartbeat.remove(connection, connection.slot);
+        connection.onClose(code);
+      }),
+  });
+  // What has no key of 24 characters is no handshake to uWebSockets.js and arrives here.
+  app.get("/ws", (res, req) => handshake(res, req, options));
+}
+
+/**
+ * With `context` the request can become a WebSocket. Without, the same checks give the same answers, and 426 when it
+ * would have been accepted: a browser never sees why a handshake was refused, so this is how a client asks.
+ */
+function handshake(res: HttpResponse, req: HttpRequest, options: WebSocketOptions, context?: us_socket_context_t): void {
+  const head = readHead(res, req, options.trustedProxies);
+  const key = req.getHeader("sec-websocket-key");
+  /** Answered, upgraded or aborted: `res` must not be touched. */
+  let over = false;
+  const refuse = (error: unknown) => {
+    if (over) return;
+    over = true;
+    refuseHandshake(res, head, error, options);
+  };
+  const accept = (admitted: Admitted) => {
+    if (over) return;
+    if (!context) return refuse(new RequestError("upgrade_required"));
+    over = true;
+    upgrade(res, head, key, admitted, options, context);
+  };
+  try {
+    if (context || req.getHeader("upgrade") !== "") checkForm(req);
+    const admitted = admit(head, options.rules);
+    // At once where possible: an upgrade outside this callback has had bugs of its own in uWebSockets (#1929).
+    if (!(admitted instanceof Promise)) return accept(admitted);
+    res.onAborted(() => {
+      over = true;
+    });
+    admitted.then(accept, refuse);
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+function upgrade(
+  res: HttpResponse,
+  head: RequestHead,
+  key: string,
+  { identity, protocol }: Admitted,
+  options: WebSocketOptions,
+  context: us_socket_context_t,
+): void {
+  const { maxFrameBytes, counts } = options;
+  const binary = protocol === "tidegate.v1.binary";
+  const connection = new WebSocketConnection(options.connectionId(), binary, maxFrameBytes, counts);
+  connection.session = new Session(options.session, connection, identity, head.query.getAll("channel"));
+  // No extensions: compression costs memory per connection, and mixes secrets with other people's text.
+  const userData: UserData = { connection };
+  res.upgrade(userData, key, protocol ?? "", "", context);
+}
+
+function refuseHandshake(res: HttpResponse, head: RequestHead, error: unknown, options: WebSocketOptions): void {
+  const { log, hints, rules, refused } = options;
+  if (error instanceof RequestError) {
+    if (error.code !== "upgrade_required") {
+      const { code } = error;
+      log.info({ code, reason: refusalReason(error), address: head.address, origin: head.origin }, "handshake refused");
+    }
+    refused(error.code);
+  } else {
+    log.error({ err: error }, "a handshake failed");
+    refused("internal");
+  }
+  write(res, withCors(problemOf(error, hints), head, rules.origins));
+}
