@@ -1,7 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { hostname } from "node:os";
 import type { Logger } from "pino";
 import { Jwks } from "./auth/jwks.ts";
 import { pemBlocks, publicKey, secretKey } from "./auth/keys.ts";
@@ -29,12 +28,13 @@ export interface GatewayContext {
   readonly uws: Uws;
   readonly log: Logger;
   readonly version: string;
+  /** The node's name, unique in the fleet. */
+  readonly node: string;
   /** Something that no waiting mends: the process should say so and exit. */
   onFatal(error: Error): void;
 }
 
 export interface Gateway {
-  readonly node: string;
   /** Listens on both ports. @throws {Error} naming the port that is taken */
   start(): Promise<{ url: string; admin: string }>;
   /** Closes the connections over the drain time, then everything. */
@@ -48,14 +48,13 @@ const clampIdleTimeout = (seconds: number) => Math.min(960, Math.max(8, seconds)
 
 /** The composition root: builds every part, connects them, starts them, and stops them in reverse. */
 export function createGateway(config: Config, context: GatewayContext): Gateway {
-  const { uws, log } = context;
-  const node = config.node_id ?? `${hostname().replaceAll(/[^A-Za-z0-9._-]/g, "-").slice(0, 48)}-${randomBytes(3).toString("hex")}`;
+  const { uws, log, node } = context;
   const counts = new Counts();
   const jwks = config.jwks_url === undefined ? undefined : new Jwks(config.jwks_url, log);
   const tokens = tokenRules(config, jwks);
   const verify = (token: string) => verifyToken(token, tokens);
 
-  const backplane = createBackplane(config, node, context, {
+  const backplane = createBackplane(config, context, {
     event(event, source) {
       counts.received.add(source);
       hub.publish(event);
@@ -64,6 +63,7 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       counts.payloadsRefused.add(reason);
       log.warn({ reason }, "a Redis payload is no event");
     },
+    interrupted: () => hub.interrupted(),
   });
   const hub = new Hub(backplane);
   const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
@@ -112,7 +112,10 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       deadlines,
       rules: config.grants,
       log,
-      counts: { command: (type) => counts.commands.add(type), commandError: (code) => counts.commandErrors.add(code) },
+      counts: {
+        command: (type) => counts.commands.add(type),
+        commandError: (code) => counts.commandErrors.add(code),
+      },
       verify,
       node,
       authTimeoutMs: config.auth_timeout,
@@ -148,7 +151,6 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
   let listening: us_listen_socket | undefined;
 
   return {
-    node,
     async start() {
       for (const warning of config.warnings) log.warn(warning);
       jwks?.keepFresh();
@@ -189,7 +191,11 @@ function tokenRules(config: Config, jwks: Jwks | undefined): TokenRules {
   };
 }
 
-function createBackplane(config: Config, node: string, { log, onFatal }: GatewayContext, events: BackplaneEvents): Backplane {
+function createBackplane(
+  config: Config,
+  { node, log, onFatal }: GatewayContext,
+  events: BackplaneEvents,
+): Backplane {
   if (config.redis_url === undefined) return new MemoryBackplane(events);
   return new RedisBackplane({
     address: parseRedisUrl(config.redis_url),
@@ -206,7 +212,10 @@ function createBackplane(config: Config, node: string, { log, onFatal }: Gateway
 function backplaneCheck({ downSince }: Backplane, graceMs: number): { ok: boolean; detail?: string } {
   if (downSince === undefined) return { ok: true };
   const seconds = Math.round((performance.now() - downSince) / 1000);
-  return { ok: performance.now() - downSince < graceMs, detail: `away for ${seconds} s (TIDEGATE_BACKPLANE_GRACE)` };
+  return {
+    ok: performance.now() - downSince < graceMs,
+    detail: `away for ${seconds} s (TIDEGATE_BACKPLANE_GRACE)`,
+  };
 }
 
 /** The whole node's connections, at the rate that a node accepts them. */
@@ -226,7 +235,12 @@ function listen(app: ReturnType<Uws["App"]>, { host, port }: Config): Promise<us
     ) => void;
     listenExclusively(host, port, EXCLUSIVE_PORT, (socket) => {
       if (socket) resolve(socket);
-      else reject(new Error(`cannot listen on ${host}:${port}: taken, or not an address of this machine (TIDEGATE_HOST, TIDEGATE_PORT)`));
+      else
+        reject(
+          new Error(
+            `cannot listen on ${host}:${port}: taken, or not an address of this machine (TIDEGATE_HOST, TIDEGATE_PORT)`,
+          ),
+        );
     });
   });
 }

@@ -7,18 +7,23 @@ import { flagName, OPTIONS, type Option, type OptionName } from "./config/option
 /* The process's edge: the only file that reads the environment, listens to signals and exits. Commands load when
    they run: `serve` alone needs the native addon. */
 
-const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string };
+const { version } = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as {
+  version: string;
+};
 const print = (line: string) => void process.stdout.write(`${line}\n`);
+const EXIT_USAGE = 2;
 const EXIT_CONFIG = 78;
 
 const program = new Command("tidegate")
   .description("A horizontally scaled WebSocket gateway.")
   .version(version)
   .option("--config <file>", "JSON file of options (TIDEGATE_CONFIG)")
-  .showHelpAfterError();
+  .showHelpAfterError()
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE));
 
-function config(flags: Partial<Record<OptionName, string>> = {}): Config {
-  return readConfig({ environment: process.env, flags, file: program.opts<{ config?: string }>().config ?? process.env.TIDEGATE_CONFIG });
+function config(flags: Partial<Record<OptionName, string>> = {}, serving = true): Config {
+  const file = program.opts<{ config?: string }>().config ?? process.env.TIDEGATE_CONFIG;
+  return readConfig({ environment: process.env, flags, file, serving });
 }
 
 const serve = program.command("serve").description("run one node");
@@ -26,12 +31,17 @@ const flagNames = new Map<string, OptionName>();
 for (const [name, option] of Object.entries(OPTIONS) as [OptionName, Option<unknown>][]) {
   // A secret on a command line is in every process list.
   if (option.secret) continue;
-  const flag = serve.createOption(`${flagName(name)} <${option.kind.name.replaceAll(/[<>|]/g, " ")}>`, option.about);
+  const flag = serve.createOption(
+    `${flagName(name)} <${option.kind.name.replaceAll(/[<>|]/g, " ")}>`,
+    option.about,
+  );
   flagNames.set(flag.attributeName(), name);
   serve.addOption(flag);
 }
 serve.action(async (options: Record<string, string>) => {
-  const flags = Object.fromEntries(Object.entries(options).map(([flag, value]) => [flagNames.get(flag), value]));
+  const flags = Object.fromEntries(
+    Object.entries(options).map(([flag, value]) => [flagNames.get(flag), value]),
+  );
   const command = await import("./commands/serve.ts");
   await command.serve(config(flags), {
     version,
@@ -119,18 +129,19 @@ program
 
 async function mint(sub: string, ttlSeconds: number, channels?: unknown): Promise<string> {
   const { ALL_GRANTS, mintToken } = await import("./commands/mint.ts");
-  return mintToken(config(), { sub, channels: channels ?? ALL_GRANTS, ttlSeconds });
+  return mintToken(config({}, false), { sub, channels: channels ?? ALL_GRANTS, ttlSeconds });
 }
 
 function ownUrl(): string {
-  const { host, port } = config();
+  const { host, port } = config({}, false);
   return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
 }
 
 try {
   await program.parseAsync();
 } catch (error) {
-  const known = error instanceof ConfigError || (error instanceof Error && error.name === "UnsupportedPlatform");
+  const known =
+    error instanceof ConfigError || (error instanceof Error && error.name === "UnsupportedPlatform");
   process.stderr.write(`tidegate: ${error instanceof Error ? error.message : String(error)}\n`);
   process.exit(known ? EXIT_CONFIG : 1);
 }

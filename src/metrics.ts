@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** A count by the value of one label. */
 export class Tally extends Map<string, number> {
@@ -52,34 +52,147 @@ const TRANSPORT = "websocket";
 
 /** Every metric of ours but the histogram; the README's table is made from it. */
 export const METRICS: readonly Row[] = [
-  { name: "tidegate_connections", type: "gauge", label: "transport", help: "Open connections of this node.", read: (s) => [[TRANSPORT, s.connections()]] },
-  { name: "tidegate_connection_capacity", type: "gauge", help: "Connections that this node may hold; 0 is no limit.", read: (s) => s.capacity },
-  { name: "tidegate_connections_opened_total", type: "counter", label: "transport", help: "Connections opened.", read: (s) => [[TRANSPORT, s.counts.opened]] },
-  { name: "tidegate_connections_closed_total", type: "counter", label: "reason", help: "Connections closed, by our code, or client (it closed) or lost (no close frame).", read: (s) => s.counts.closed },
-  { name: "tidegate_handshakes_refused_total", type: "counter", label: "code", help: "Handshakes refused, by code.", read: (s) => s.counts.refused },
-  { name: "tidegate_subscriptions", type: "gauge", help: "Pairs of session and channel on this node.", read: (s) => s.hub.subscriptions },
-  { name: "tidegate_channels", type: "gauge", help: "Channels with a listener on this node.", read: (s) => s.hub.channels },
-  { name: "tidegate_commands_total", type: "counter", label: "type", help: "Commands of clients, by type.", read: (s) => s.counts.commands },
-  { name: "tidegate_command_errors_total", type: "counter", label: "code", help: "Error frames sent, by code.", read: (s) => s.counts.commandErrors },
-  { name: "tidegate_published_total", type: "counter", label: "result", help: "Events published through this node (frames and API): ok, or the code of the error.", read: (s) => s.counts.published },
-  { name: "tidegate_events_received_total", type: "counter", label: "source", help: "Events heard from the backplane: framed (published through a node) or plain (a Redis PUBLISH).", read: (s) => s.counts.received },
-  { name: "tidegate_payloads_refused_total", type: "counter", label: "reason", help: "Redis payloads that were no event.", read: (s) => s.counts.payloadsRefused },
-  { name: "tidegate_events_delivered_total", type: "counter", label: "transport", help: "Events written to connections.", read: (s) => [[TRANSPORT, s.counts.delivered]] },
-  { name: "tidegate_delivered_bytes_total", type: "counter", label: "transport", help: "Bytes of events written to connections.", read: (s) => [[TRANSPORT, s.counts.deliveredBytes]] },
-  { name: "tidegate_socket_writes_total", type: "counter", label: "transport", help: "Writes to connections for events: one a connection and tick that had an event for it.", read: (s) => [[TRANSPORT, s.counts.writes]] },
-  { name: "tidegate_flushes_total", type: "counter", help: "Ticks of the event loop that had an event.", read: (s) => s.hub.flushes },
-  { name: "tidegate_backplane_up", type: "gauge", help: "1 while events travel both ways.", read: (s) => Number(s.backplane().up) },
-  { name: "tidegate_backplane_connects_total", type: "counter", help: "Times that the subscriber connection was made and resubscribed.", read: (s) => s.backplane().connects },
-  { name: "tidegate_backplane_probe_seconds", type: "gauge", help: "Round trip of the newest probe through the backplane.", read: (s) => s.backplane().probeMs / 1000 },
+  {
+    name: "tidegate_connections",
+    type: "gauge",
+    label: "transport",
+    help: "Open connections of this node.",
+    read: (s) => [[TRANSPORT, s.connections()]],
+  },
+  {
+    name: "tidegate_connection_capacity",
+    type: "gauge",
+    help: "Connections that this node may hold; 0 is no limit.",
+    read: (s) => s.capacity,
+  },
+  {
+    name: "tidegate_connections_opened_total",
+    type: "counter",
+    label: "transport",
+    help: "Connections opened.",
+    read: (s) => [[TRANSPORT, s.counts.opened]],
+  },
+  {
+    name: "tidegate_connections_closed_total",
+    type: "counter",
+    label: "reason",
+    help: "Connections closed, by our code, or client (it closed) or lost (no close frame).",
+    read: (s) => s.counts.closed,
+  },
+  {
+    name: "tidegate_handshakes_refused_total",
+    type: "counter",
+    label: "code",
+    help: "Handshakes refused, by code.",
+    read: (s) => s.counts.refused,
+  },
+  {
+    name: "tidegate_subscriptions",
+    type: "gauge",
+    help: "Pairs of session and channel on this node.",
+    read: (s) => s.hub.subscriptions,
+  },
+  {
+    name: "tidegate_channels",
+    type: "gauge",
+    help: "Channels with a listener on this node.",
+    read: (s) => s.hub.channels,
+  },
+  {
+    name: "tidegate_commands_total",
+    type: "counter",
+    label: "type",
+    help: "Commands of clients, by type.",
+    read: (s) => s.counts.commands,
+  },
+  {
+    name: "tidegate_command_errors_total",
+    type: "counter",
+    label: "code",
+    help: "Error frames sent, by code.",
+    read: (s) => s.counts.commandErrors,
+  },
+  {
+    name: "tidegate_published_total",
+    type: "counter",
+    label: "result",
+    help: "Events published through this node (frames and API): ok, or the code of the error.",
+    read: (s) => s.counts.published,
+  },
+  {
+    name: "tidegate_events_received_total",
+    type: "counter",
+    label: "source",
+    help: "Events heard from the backplane: framed (published through a node) or plain (a Redis PUBLISH).",
+    read: (s) => s.counts.received,
+  },
+  {
+    name: "tidegate_payloads_refused_total",
+    type: "counter",
+    label: "reason",
+    help: "Redis payloads that were no event.",
+    read: (s) => s.counts.payloadsRefused,
+  },
+  {
+    name: "tidegate_events_delivered_total",
+    type: "counter",
+    label: "transport",
+    help: "Events written to connections.",
+    read: (s) => [[TRANSPORT, s.counts.delivered]],
+  },
+  {
+    name: "tidegate_delivered_bytes_total",
+    type: "counter",
+    label: "transport",
+    help: "Bytes of events written to connections.",
+    read: (s) => [[TRANSPORT, s.counts.deliveredBytes]],
+  },
+  {
+    name: "tidegate_socket_writes_total",
+    type: "counter",
+    label: "transport",
+    help: "Writes to connections for events: one a connection and tick that had an event for it.",
+    read: (s) => [[TRANSPORT, s.counts.writes]],
+  },
+  {
+    name: "tidegate_flushes_total",
+    type: "counter",
+    help: "Ticks of the event loop that had an event.",
+    read: (s) => s.hub.flushes,
+  },
+  {
+    name: "tidegate_backplane_up",
+    type: "gauge",
+    help: "1 while events travel both ways.",
+    read: (s) => Number(s.backplane().up),
+  },
+  {
+    name: "tidegate_backplane_connects_total",
+    type: "counter",
+    help: "Times that the subscriber connection was made and resubscribed.",
+    read: (s) => s.backplane().connects,
+  },
+  {
+    name: "tidegate_backplane_probe_seconds",
+    type: "gauge",
+    help: "Round trip of the newest probe through the backplane.",
+    read: (s) => s.backplane().probeMs / 1000,
+  },
   { name: "tidegate_ready", type: "gauge", help: "1 while /readyz says so.", read: (s) => Number(s.ready()) },
-  { name: "tidegate_draining", type: "gauge", help: "1 while this node closes its connections to stop.", read: (s) => Number(s.draining()) },
+  {
+    name: "tidegate_draining",
+    type: "gauge",
+    help: "1 while this node closes its connections to stop.",
+    read: (s) => Number(s.draining()),
+  },
 ];
 
 export function createMetrics(sources: MetricSources): Registry {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   // Gauges whose names end like counters: `promtool check metrics` refuses them, and each has a twin that says more.
-  for (const name of ["handles", "requests", "resources"]) registry.removeSingleMetric(`nodejs_active_${name}_total`);
+  for (const name of ["handles", "requests", "resources"])
+    registry.removeSingleMetric(`nodejs_active_${name}_total`);
   for (const row of METRICS) register(registry, row, sources);
   const build = new Gauge({
     name: "tidegate_build_info",
@@ -95,12 +208,25 @@ export function createMetrics(sources: MetricSources): Registry {
 function register(registry: Registry, { name, type, help, label, read }: Row, sources: MetricSources): void {
   const values = (): Iterable<readonly [Record<string, string>, number]> => {
     const found = read(sources);
-    return typeof found === "number" ? [[{}, found]] : [...found].map(([value, n]) => [label ? { [label]: value } : {}, n] as const);
+    return typeof found === "number"
+      ? [[{}, found]]
+      : [...found].map(([value, n]) => [label ? { [label]: value } : {}, n] as const);
   };
   const options = { name, help, labelNames: label ? [label] : [], registers: [registry] };
   if (type === "gauge") {
-    new Gauge({ ...options, collect() { for (const [labels, n] of values()) this.set(labels, n); } });
+    new Gauge({
+      ...options,
+      collect() {
+        for (const [labels, n] of values()) this.set(labels, n);
+      },
+    });
   } else {
-    new Counter({ ...options, collect() { this.reset(); for (const [labels, n] of values()) this.inc(labels, n); } });
+    new Counter({
+      ...options,
+      collect() {
+        this.reset();
+        for (const [labels, n] of values()) this.inc(labels, n);
+      },
+    });
   }
 }

@@ -26,10 +26,13 @@ export type Decision =
  * @throws {Error} naming `where` and the rule
  */
 export function parseGrants(value: unknown, where: string, isPattern = isChannelPattern): Grant[] {
-  if (!isObject(value)) throw new Error(`${where} is an object of channel patterns, like {"chat-*":["subscribe"]}`);
+  if (!isObject(value))
+    throw new Error(`${where} is an object of channel patterns, like {"chat-*":["subscribe"]}`);
   return Object.entries(value).map(([pattern, actions]) => {
     if (!isPattern(pattern)) {
-      throw new Error(`${where}: "${pattern.slice(0, 200)}" is not a channel pattern (at most one *, at the end)`);
+      throw new Error(
+        `${where}: "${pattern.slice(0, 200)}" is not a channel pattern (at most one *, at the end)`,
+      );
     }
     if (!Array.isArray(actions) || !actions.every(isAction)) {
       throw new Error(`${where}: the actions of "${pattern}" are a list out of ${ACTIONS.join(", ")}`);

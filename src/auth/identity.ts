@@ -23,9 +23,9 @@ export function identityOf(claims: unknown): Identity {
   if (typeof sub !== "string" || sub.length === 0 || sub.length > 256) {
     throw new Error("claim `sub` is a string of 1 to 256 characters");
   }
-  if (typeof exp !== "number" || !Number.isFinite(exp)) throw new Error("claim `exp` is required, in seconds");
+  if (typeof exp !== "number" || !Number.isFinite(exp))
+    throw new Error("claim `exp` is required, in seconds");
   const grants = claims.channels === undefined ? [] : parseGrants(claims.channels, "claim `channels`");
   if (grants.length > MAX_GRANTS) throw new Error(`claim \`channels\` holds at most ${MAX_GRANTS} patterns`);
   return { user: sub, expiresAt: exp * 1000, grants };
 }
-

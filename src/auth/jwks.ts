@@ -72,7 +72,10 @@ export class Jwks {
       this.#failed = false;
     } catch (error) {
       this.#failed = true;
-      this.#log.error({ reason: (error as Error).message }, "the JWKS URL could not be fetched (TIDEGATE_JWKS_URL)");
+      this.#log.error(
+        { reason: (error as Error).message },
+        "the JWKS URL could not be fetched (TIDEGATE_JWKS_URL)",
+      );
     }
   }
 }

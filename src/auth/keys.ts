@@ -22,11 +22,16 @@ export function secretKey(secret: string): VerificationKey {
   return { key: createSecretKey(bytes), algorithms: ["HS256", "HS384", "HS512"] };
 }
 
-const EC_ALGORITHMS: Record<string, Algorithm> = { prime256v1: "ES256", secp384r1: "ES384", secp521r1: "ES512" };
+const EC_ALGORITHMS: Record<string, Algorithm> = {
+  prime256v1: "ES256",
+  secp384r1: "ES384",
+  secp521r1: "ES512",
+};
 
 /** @throws {Error} when it is not the PEM of an RSA (≥ 2048 bits) or EC public key */
 export function publicKey(pem: string, kid?: string): VerificationKey {
-  if (pem.includes("PRIVATE KEY")) throw new Error("this is a private key: a gateway needs the public one only");
+  if (pem.includes("PRIVATE KEY"))
+    throw new Error("this is a private key: a gateway needs the public one only");
   const key = createPublicKey(pem);
   return { key, algorithms: algorithmsOf(key), ...(kid === undefined ? {} : { kid }) };
 }
@@ -38,7 +43,10 @@ function algorithmsOf(key: KeyObject): Algorithm[] {
     return ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
   }
   const ec = key.asymmetricKeyType === "ec" ? EC_ALGORITHMS[details?.namedCurve ?? ""] : undefined;
-  if (!ec) throw new Error(`keys of type ${key.asymmetricKeyType} are not supported (RSA, or EC P-256, P-384, P-521)`);
+  if (!ec)
+    throw new Error(
+      `keys of type ${key.asymmetricKeyType} are not supported (RSA, or EC P-256, P-384, P-521)`,
+    );
   return [ec];
 }
 

@@ -62,7 +62,8 @@ function headerOf(token: string): Header {
   const dot = token.indexOf(".");
   const header = dot < 0 ? undefined : parse(Buffer.from(token.slice(0, dot), "base64url").toString("utf8"));
   if (!isObject(header) || typeof header.alg !== "string") throw new TokenError("token_invalid", "not a JWT");
-  if (header.crit !== undefined) throw new TokenError("token_invalid", "header `crit` names extensions (RFC 7515 4.1.11)");
+  if (header.crit !== undefined)
+    throw new TokenError("token_invalid", "header `crit` names extensions (RFC 7515 4.1.11)");
   if (header.kid !== undefined && (typeof header.kid !== "string" || !KID.test(header.kid))) {
     throw new TokenError("token_invalid", "header `kid` is malformed");
   }
@@ -72,12 +73,15 @@ function headerOf(token: string): Header {
 function candidates({ alg, kid }: Header, rules: TokenRules): VerificationKey[] {
   const known = rules.jwks ? [...rules.keys, ...rules.jwks.keys] : rules.keys;
   return known.filter(
-    (key) => key.algorithms.includes(alg as Algorithm) && (key.kid === undefined || kid === undefined || key.kid === kid),
+    (key) =>
+      key.algorithms.includes(alg as Algorithm) &&
+      (key.kid === undefined || kid === undefined || key.kid === kid),
   );
 }
 
 function noKey({ alg, kid }: Header, rules: TokenRules): TokenError {
-  if (rules.jwks && !rules.jwks.available) return new TokenError("auth_unavailable", "no key set was fetched yet");
+  if (rules.jwks && !rules.jwks.available)
+    return new TokenError("auth_unavailable", "no key set was fetched yet");
   const named = kid === undefined ? "" : " and that key id";
   return new TokenError("token_invalid", `no configured key verifies ${alg.slice(0, 16)}${named}`);
 }
@@ -86,7 +90,9 @@ function check(token: string, keys: readonly VerificationKey[], rules: TokenRule
   let refusal: unknown;
   for (const { key, algorithms } of keys) {
     try {
-      return identityOf(inTime(jsonwebtoken.verify(token, key, { ...optionsOf(rules), algorithms: [...algorithms] })));
+      return identityOf(
+        inTime(jsonwebtoken.verify(token, key, { ...optionsOf(rules), algorithms: [...algorithms] })),
+      );
     } catch (error) {
       refusal = error;
       // The signature fitted and a claim did not: no other key would say otherwise.
@@ -111,7 +117,8 @@ function inTime(claims: string | JwtPayload): JwtPayload {
   if (typeof claims.exp === "number" && claims.exp <= now) {
     throw new TokenError("token_expired", `expired at ${new Date(claims.exp * 1000).toISOString()}`);
   }
-  if (typeof claims.iat === "number" && claims.iat > now + CLOCK_TOLERANCE_S) throw new Error("claim `iat` is in the future");
+  if (typeof claims.iat === "number" && claims.iat > now + CLOCK_TOLERANCE_S)
+    throw new Error("claim `iat` is in the future");
   return claims;
 }
 

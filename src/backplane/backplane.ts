@@ -28,6 +28,8 @@ export interface Backplane {
 export interface BackplaneEvents {
   event(event: Outgoing, source: "plain" | "framed"): void;
   refused(reason: RefusedPayload): void;
+  /** The way was broken and is mended: on any channel events may have been missed. */
+  interrupted(): void;
 }
 
 export type RefusedPayload = "too_big" | "bad_envelope";

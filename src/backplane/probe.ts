@@ -55,7 +55,8 @@ export class Probe {
       this.#missed = 0;
       this.#turn(false);
       // Those that are connecting are at it already.
-      for (const redis of [this.#commands, this.#subscriber]) if (redis.status === "ready") redis.disconnect(true);
+      for (const redis of [this.#commands, this.#subscriber])
+        if (redis.status === "ready") redis.disconnect(true);
       return;
     }
     this.send();

@@ -6,7 +6,8 @@ export type RedisAddress = Pick<
   "host" | "port" | "username" | "password" | "db" | "tls" | "sentinels" | "name" | "enableTLSForSentinelMode"
 >;
 
-const FORM = "redis://[user:password@]host[:port], rediss://…, or redis+sentinel://[user:password@]host:port,host:port/master";
+const FORM =
+  "redis://[user:password@]host[:port], rediss://…, or redis+sentinel://[user:password@]host:port,host:port/master";
 const SHAPE = /^(rediss?)(\+sentinel)?:\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^@/?#]+)(?:\/([^/?#]*))?$/;
 
 /**

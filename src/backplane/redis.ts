@@ -53,9 +53,16 @@ export class RedisBackplane implements Backplane {
       `${options.prefix}:${channel}`,
       `${options.prefix}!${channel}`,
     ]);
-    this.#probe = new Probe(`${options.prefix}.probe.${options.node}`, this.#commands, this.#subscriber, (up) => this.#turn(up));
+    this.#probe = new Probe(
+      `${options.prefix}.probe.${options.node}`,
+      this.#commands,
+      this.#subscriber,
+      (up) => this.#turn(up),
+    );
     this.#subscriber.on("ready", () => void this.#resume());
-    this.#subscriber.on("messageBuffer", (channel: Buffer, payload: Buffer) => this.#receive(channel, payload));
+    this.#subscriber.on("messageBuffer", (channel: Buffer, payload: Buffer) =>
+      this.#receive(channel, payload),
+    );
     this.#commands.on("ready", () => {
       this.#probe.send();
       void this.#refuseCluster();
@@ -125,7 +132,7 @@ export class RedisBackplane implements Backplane {
     try {
       await this.#subscriptions.renew();
       await this.#probe.subscribe();
-      this.connects++;
+      if (++this.connects > 1) this.#options.events.interrupted();
     } catch (error) {
       this.#report("subscriber", error as Error);
       this.#subscriber.disconnect(true); // half subscribed is not subscribed
@@ -138,7 +145,8 @@ export class RedisBackplane implements Backplane {
     const kind = redisChannel[prefix.length];
     if (kind === DOT) return this.#probe.receive(payload);
     const channel = redisChannel.toString("latin1", prefix.length + 1);
-    if (payload.length > maxEventBytes + (kind === BANG ? FRAME_OVERHEAD : 0)) return events.refused("too_big");
+    if (payload.length > maxEventBytes + (kind === BANG ? FRAME_OVERHEAD : 0))
+      return events.refused("too_big");
     if (kind === BANG) {
       const event = unseal(channel, payload);
       if (event) events.event(event, "framed");
@@ -179,7 +187,9 @@ export class RedisBackplane implements Backplane {
     const info = await this.#commands.info("cluster").catch(() => ""); // an ACL may forbid it
     if (!info.includes("cluster_enabled:1")) return;
     this.#options.onFatal(
-      new Error("TIDEGATE_REDIS_URL is a Redis Cluster, which is not supported: use a single Redis or Sentinel (docs: README, Redis)"),
+      new Error(
+        "TIDEGATE_REDIS_URL is a Redis Cluster, which is not supported: use a single Redis or Sentinel (docs: README, Redis)",
+      ),
     );
   }
 }

@@ -40,7 +40,8 @@ export class Subscriptions {
   /** After a reconnect: everything that is wanted, in batches. */
   async renew(): Promise<void> {
     const names = [...this.#wanted].flatMap(this.#names);
-    for (let at = 0; at < names.length; at += BATCH) await this.#redis.subscribe(...names.slice(at, at + BATCH));
+    for (let at = 0; at < names.length; at += BATCH)
+      await this.#redis.subscribe(...names.slice(at, at + BATCH));
   }
 
   #enqueue(subscribe: boolean, channel: string): Promise<unknown> {

@@ -27,7 +27,11 @@ function nodeVersion(): Finding {
   const { node, os, arch, glibc } = platform();
   const major = Number(process.versions.node.split(".")[0]);
   const libc = os === "linux" ? `, glibc ${glibc ?? "none (musl?)"}` : "";
-  return { what: "Node.js", ok: major >= 20 && major < 23, found: `${node} on ${os}-${arch}${libc}; needs 20.19 to 22` };
+  return {
+    what: "Node.js",
+    ok: major >= 20 && major < 23,
+    found: `${node} on ${os}-${arch}${libc}; needs 20.19 to 22`,
+  };
 }
 
 async function addon(): Promise<Finding> {
@@ -45,7 +49,10 @@ function descriptors({ max_connections }: Config): Finding {
     const limit = execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }).trim();
     // A socket each, and some for Redis, logs and the process itself.
     const enough = limit === "unlimited" || (max_connections > 0 && Number(limit) >= max_connections + 200);
-    const needs = max_connections === 0 ? "TIDEGATE_MAX_CONNECTIONS is off" : `TIDEGATE_MAX_CONNECTIONS is ${max_connections}`;
+    const needs =
+      max_connections === 0
+        ? "TIDEGATE_MAX_CONNECTIONS is off"
+        : `TIDEGATE_MAX_CONNECTIONS is ${max_connections}`;
     return { what, ok: enough, found: `limit ${limit}; ${needs}` };
   } catch {
     return { what, ok: true, found: "the limit could not be read" };
@@ -55,14 +62,19 @@ function descriptors({ max_connections }: Config): Finding {
 async function portFree(what: string, host: string, port: number): Promise<Finding> {
   const server = createServer();
   return await new Promise((resolve) => {
-    server.once("error", (error: NodeJS.ErrnoException) => resolve({ what, ok: false, found: `${host}:${port}: ${error.code}` }));
-    server.listen(port, host, () => server.close(() => resolve({ what, ok: true, found: `${host}:${port} is free` })));
+    server.once("error", (error: NodeJS.ErrnoException) =>
+      resolve({ what, ok: false, found: `${host}:${port}: ${error.code}` }),
+    );
+    server.listen(port, host, () =>
+      server.close(() => resolve({ what, ok: true, found: `${host}:${port} is free` })),
+    );
   });
 }
 
 async function redis({ redis_url, redis_ca }: Config): Promise<Finding> {
   const what = "Redis";
-  if (redis_url === undefined) return { what, ok: true, found: "none configured: one node alone (TIDEGATE_REDIS_URL)" };
+  if (redis_url === undefined)
+    return { what, ok: true, found: "none configured: one node alone (TIDEGATE_REDIS_URL)" };
   const address = parseRedisUrl(redis_url);
   const client = new Redis({
     ...(address as Partial<Required<typeof address>>),

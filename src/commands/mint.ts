@@ -19,7 +19,9 @@ export const ALL_GRANTS = { "*": ["subscribe", "publish", "presence", "history",
 export function mintToken(config: Config, { sub, channels, ttlSeconds }: TokenRequest): string {
   const secret = config.development ? developmentSecret() : config.jwt_secret?.[0];
   if (secret === undefined) {
-    throw new Error("only public keys are configured: sign tokens where the private key is (TIDEGATE_JWT_SECRET is not set)");
+    throw new Error(
+      "only public keys are configured: sign tokens where the private key is (TIDEGATE_JWT_SECRET is not set)",
+    );
   }
   const claims = {
     sub,

@@ -13,7 +13,8 @@ export function printConfig(config: Config): string {
 }
 
 function show(value: unknown): string {
-  if (typeof value === "object" && value !== null && "rules" in value) return (value.rules as string[]).join(" ");
+  if (typeof value === "object" && value !== null && "rules" in value)
+    return (value.rules as string[]).join(" ");
   return typeof value === "string" ? value.replaceAll("\n", "\\n") : JSON.stringify(value);
 }
 
@@ -21,7 +22,12 @@ function show(value: unknown): string {
 export function optionTable(): string {
   const rows = (Object.keys(OPTIONS) as OptionName[]).map((name) => {
     const option: Option<unknown> = OPTIONS[name];
-    const fallback = [option.default || "–", option.development === undefined ? [] : `development: ${option.development}`].flat().join("; ");
+    const fallback = [
+      option.default || "–",
+      option.development === undefined ? [] : `development: ${option.development}`,
+    ]
+      .flat()
+      .join("; ");
     const file = option.file ? ` (or \`${environmentName(name)}_FILE\`)` : "";
     return `| \`${environmentName(name)}\`${file} | ${option.kind.name.replaceAll("|", "\\|")} | ${fallback} | ${option.about.replaceAll("|", "\\|")} |`;
   });

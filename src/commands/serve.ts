@@ -1,3 +1,5 @@
+import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { pino } from "pino";
 import type { Config } from "../config/config.ts";
 import { createGateway } from "../gateway.ts";
@@ -14,7 +16,7 @@ export interface Process {
 }
 
 /** EX_CONFIG of sysexits(3): starting again does not help. */
-export const EXIT_CONFIG = 78;
+const EXIT_CONFIG = 78;
 
 /** Runs one node until it is told to stop: the first signal drains, a second one ends it at once. */
 export async function serve(config: Config, process: Process): Promise<void> {
@@ -24,19 +26,21 @@ export async function serve(config: Config, process: Process): Promise<void> {
     destination.flushSync();
     return process.exit(code);
   };
-  const log = pino({ level: config.log_level, base: { node: config.node_id } }, destination);
+  const node = config.node_id ?? nodeName();
+  const log = pino({ level: config.log_level, base: { node } }, destination);
   const keyed = config.development ? { ...config, jwt_secret: [developmentSecret()] } : config;
   const gateway = createGateway(keyed, {
     uws,
     log,
     version: process.version,
+    node,
     onFatal(error) {
       log.fatal(error.message);
       exit(EXIT_CONFIG);
     },
   });
   const addresses = await gateway.start();
-  log.info({ ...addresses, node: gateway.node, backplane: config.redis_url === undefined ? "memory" : "redis" }, "listening");
+  log.info({ ...addresses, backplane: config.redis_url === undefined ? "memory" : "redis" }, "listening");
   if (config.redis_url === undefined && !config.development) {
     log.warn("no TIDEGATE_REDIS_URL: this node is alone, events reach no other node");
   }
@@ -54,6 +58,13 @@ export async function serve(config: Config, process: Process): Promise<void> {
       },
     );
   });
+}
+
+/** The host's name with a random end: two processes of one host are two nodes, a restarted one is a new one. */
+function nodeName(): string {
+  return `${hostname()
+    .replaceAll(/[^A-Za-z0-9._-]/g, "-")
+    .slice(0, 48)}-${randomBytes(3).toString("hex")}`;
 }
 
 function banner(config: Config, { url, admin }: { url: string; admin: string }): string {

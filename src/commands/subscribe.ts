@@ -46,7 +46,8 @@ function connection(tail: Tail): Promise<{ code: number; reason: string; welcome
         body += chunk;
       });
       response.on("end", () => {
-        if (response.statusCode === 429 || (response.statusCode ?? 0) >= 500) resolve({ code: 1006, reason: body.trim(), welcomed });
+        if (response.statusCode === 429 || (response.statusCode ?? 0) >= 500)
+          resolve({ code: 1006, reason: body.trim(), welcomed });
         else reject(new Error(`refused: ${response.statusCode} ${body.trim()}`));
       });
     });

@@ -8,24 +8,42 @@ const PLAIN_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const NODE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
 /** What is wrong with values that are each well-formed: taken together, or too costly to find out elsewhere. */
-export function check(config: Values & { development: boolean }): string[] {
-  return [...checkKeys(config), ...checkExposure(config), ...checkNames(config), ...checkTimes(config)];
+export function check(config: Values & { development: boolean }, serving: boolean): string[] {
+  return [
+    ...checkKeys(config),
+    ...(serving ? checkExposure(config) : []),
+    ...checkNames(config),
+    ...checkTimes(config),
+  ];
 }
 
 function checkKeys({ jwt_secret, jwt_public_key }: Values): string[] {
-  const secrets = (jwt_secret ?? []).map((secret, i) => attempt(`TIDEGATE_JWT_SECRET: secret ${i + 1}`, () => secretKey(secret)));
-  const keys = pemBlocks(jwt_public_key ?? "").map((pem, i) => attempt(`TIDEGATE_JWT_PUBLIC_KEY: key ${i + 1}`, () => publicKey(pem)));
+  const secrets = (jwt_secret ?? []).map((secret, i) =>
+    attempt(`TIDEGATE_JWT_SECRET: secret ${i + 1}`, () => secretKey(secret)),
+  );
+  const keys = pemBlocks(jwt_public_key ?? "").map((pem, i) =>
+    attempt(`TIDEGATE_JWT_PUBLIC_KEY: key ${i + 1}`, () => publicKey(pem)),
+  );
   return [...secrets, ...keys].flat();
 }
 
-function checkExposure({ development, host, admin_host, allowed_origins }: Values & { development: boolean }): string[] {
+function checkExposure({
+  development,
+  host,
+  admin_host,
+  allowed_origins,
+}: Values & { development: boolean }): string[] {
   if (development) {
     return [host, admin_host].every(isLoopback)
       ? []
-      : ["TIDEGATE_HOST: development mode binds to a loopback address only; for more configure TIDEGATE_JWT_SECRET, TIDEGATE_JWT_PUBLIC_KEY or TIDEGATE_JWKS_URL"];
+      : [
+          "TIDEGATE_HOST: development mode binds to a loopback address only; for more configure TIDEGATE_JWT_SECRET, TIDEGATE_JWT_PUBLIC_KEY or TIDEGATE_JWKS_URL",
+        ];
   }
   return allowed_origins === undefined
-    ? ["TIDEGATE_ALLOWED_ORIGINS is required in production: a list of origins, `same-origin`, `none` (no browsers) or `*`"]
+    ? [
+        "TIDEGATE_ALLOWED_ORIGINS is required in production: a list of origins, `same-origin`, `none` (no browsers) or `*`",
+      ]
     : [];
 }
 
@@ -35,7 +53,9 @@ function isLoopback(host: string): boolean {
 
 function checkNames({ node_id, redis_prefix, redis_url }: Values): string[] {
   return [
-    ...(node_id === undefined || NODE_NAME.test(node_id) ? [] : ["TIDEGATE_NODE_ID: 1 to 64 of A-Z a-z 0-9 . _ -"]),
+    ...(node_id === undefined || NODE_NAME.test(node_id)
+      ? []
+      : ["TIDEGATE_NODE_ID: 1 to 64 of A-Z a-z 0-9 . _ -"]),
     ...(PLAIN_NAME.test(redis_prefix) ? [] : ["TIDEGATE_REDIS_PREFIX: 1 to 64 of A-Z a-z 0-9 _ -"]),
     ...(redis_url === undefined ? [] : attempt("TIDEGATE_REDIS_URL", () => parseRedisUrl(redis_url))),
   ];

@@ -18,7 +18,9 @@ export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly problems: readonly string[];
   constructor(problems: readonly string[]) {
-    super(`the configuration has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${problems.map((p) => `  - ${p}`).join("\n")}`);
+    super(
+      `the configuration has ${problems.length === 1 ? "a problem" : `${problems.length} problems`}:\n${problems.map((p) => `  - ${p}`).join("\n")}`,
+    );
     this.problems = problems;
   }
 }
@@ -29,12 +31,19 @@ export interface ConfigInput {
   readonly flags?: Readonly<Partial<Record<OptionName, string>>>;
   /** Path of a JSON file whose keys are the option names. Default: TIDEGATE_CONFIG. */
   readonly file?: string | undefined;
+  /** False for commands that open no port: they need no origin list. */
+  readonly serving?: boolean;
 }
 
 const NAMES = Object.keys(OPTIONS) as OptionName[];
 
 /** Flag over environment over file over default. @throws {ConfigError} with all problems at once */
-export function readConfig({ environment, flags = {}, file = environment.TIDEGATE_CONFIG }: ConfigInput): Config {
+export function readConfig({
+  environment,
+  flags = {},
+  file = environment.TIDEGATE_CONFIG,
+  serving = true,
+}: ConfigInput): Config {
   const problems: string[] = [];
   const fromFile = file ? readFile(file, problems) : {};
   const sources = {} as Record<OptionName, Source>;
@@ -42,7 +51,14 @@ export function readConfig({ environment, flags = {}, file = environment.TIDEGAT
   for (const name of NAMES) {
     const environmentText = fromEnvironment(name, environment, problems);
     texts[name] = flags[name] ?? environmentText ?? fromFile[name];
-    sources[name] = flags[name] !== undefined ? "flag" : environmentText !== undefined ? "environment" : fromFile[name] !== undefined ? "file" : "default";
+    sources[name] =
+      flags[name] !== undefined
+        ? "flag"
+        : environmentText !== undefined
+          ? "environment"
+          : fromFile[name] !== undefined
+            ? "file"
+            : "default";
   }
   const development = !(texts.jwt_secret || texts.jwt_public_key || texts.jwks_url);
   const values: Record<string, unknown> = {};
@@ -59,14 +75,25 @@ export function readConfig({ environment, flags = {}, file = environment.TIDEGAT
       values[name] = read(fallback); // so that the others can still be checked together
     }
   }
-  const config = { ...(values as unknown as Values), development, sources, warnings: unknownVariables(environment) };
-  problems.push(...check(config).filter((problem) => !unread.some((name) => problem.startsWith(name))));
+  const config = {
+    ...(values as unknown as Values),
+    development,
+    sources,
+    warnings: unknownVariables(environment),
+  };
+  problems.push(
+    ...check(config, serving).filter((problem) => !unread.some((name) => problem.startsWith(name))),
+  );
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
 
 /** An empty variable is an unset one. */
-function fromEnvironment(name: OptionName, environment: ConfigInput["environment"], problems: string[]): string | undefined {
+function fromEnvironment(
+  name: OptionName,
+  environment: ConfigInput["environment"],
+  problems: string[],
+): string | undefined {
   const variable = environmentName(name);
   const direct = environment[variable] || undefined;
   const option: Option<unknown> = OPTIONS[name];
@@ -114,6 +141,12 @@ const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(P
 function unknownVariables(environment: ConfigInput["environment"]): string[] {
   const known = new Set(NAMES.flatMap((name) => [environmentName(name), `${environmentName(name)}_FILE`]));
   return Object.keys(environment)
-    .filter((name) => name.startsWith("TIDEGATE_") && !known.has(name) && !NOT_OPTIONS.has(name) && !SERVICE_LINK.test(name))
+    .filter(
+      (name) =>
+        name.startsWith("TIDEGATE_") &&
+        !known.has(name) &&
+        !NOT_OPTIONS.has(name) &&
+        !SERVICE_LINK.test(name),
+    )
     .map((name) => `${name} is no option: a typing error?`);
 }

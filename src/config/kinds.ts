@@ -1,5 +1,5 @@
 import { BlockList, isIP } from "node:net";
-import { parseRules, type Grant } from "../auth/grants.ts";
+import { type Grant, parseRules } from "../auth/grants.ts";
 import { isOrigin, type OriginRule } from "../auth/origin.ts";
 
 /**
@@ -57,7 +57,8 @@ export function duration(minMs: number, maxMs: number): Kind<number> {
       const [, number, unit] = /^(\d+)(ms|s|m|h)$/.exec(value) ?? [];
       if (!number || !unit) throw new Error(`"${value}" is not a duration like 500ms, 30s, 5m or 1h`);
       const ms = Number(number) * (DURATION_UNITS[unit] ?? 1);
-      if (ms < minMs || ms > maxMs) throw new Error(`"${value}" is not between ${minMs / 1000}s and ${maxMs / 1000}s`);
+      if (ms < minMs || ms > maxMs)
+        throw new Error(`"${value}" is not between ${minMs / 1000}s and ${maxMs / 1000}s`);
       return ms;
     },
   };
@@ -73,7 +74,8 @@ export function size(minBytes: number, maxBytes: number): Kind<number> {
       const [, number, unit] = /^(\d+)\s*((?:[kmg]ib)?)$/i.exec(value) ?? [];
       const bytes = Number(number) * (SIZE_UNITS[unit?.toLowerCase() ?? ""] ?? 1);
       if (!number) throw new Error(`"${value}" is not a size like 65536, 64KiB or 1MiB`);
-      if (bytes < minBytes || bytes > maxBytes) throw new Error(`"${value}" is not between ${minBytes} and ${maxBytes} bytes`);
+      if (bytes < minBytes || bytes > maxBytes)
+        throw new Error(`"${value}" is not between ${minBytes} and ${maxBytes} bytes`);
       return bytes;
     },
   };
@@ -101,7 +103,8 @@ export const secrets: Kind<readonly string[]> = { name: "secrets", read: items }
 export const url: Kind<string> = {
   name: "URL",
   read(value) {
-    if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol)) throw new Error("is not an http or https URL");
+    if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
+      throw new Error("is not an http or https URL");
     return value;
   },
 };
@@ -113,7 +116,9 @@ export const origins: Kind<OriginRule> = {
     const list = items(value);
     const wrong = list.find((origin) => !isOrigin(origin));
     if (wrong !== undefined) {
-      throw new Error(`"${wrong}" is not an origin like https://app.example.com (or one of *, same-origin, none alone)`);
+      throw new Error(
+        `"${wrong}" is not an origin like https://app.example.com (or one of *, same-origin, none alone)`,
+      );
     }
     return list;
   },

@@ -21,39 +21,149 @@ function option<T>(row: Option<T>): Option<T> {
 
 /** Every option there is. The environment variable is the name in capitals behind `TIDEGATE_`, the flag `--its-name`. */
 export const OPTIONS = {
-  host: option({ kind: kind.text, default: "127.0.0.1", about: "Address of the public port. Bind to a private one: HAProxy stands in front." }),
-  port: option({ kind: kind.port, default: "8080", about: "Public port: WebSocket and HTTP API. 0: any free one." }),
-  admin_host: option({ kind: kind.text, default: "127.0.0.1", about: "Address of the admin port. Never public." }),
-  admin_port: option({ kind: kind.port, default: "9090", about: "Admin port: /healthz, /readyz, /metrics. 0: any free one." }),
-  node_id: option({ kind: kind.text, about: "Name of this node in logs, frames and Redis; unique in the fleet. Default: host name and a random end." }),
-  log_level: option({ kind: kind.oneOf("fatal", "error", "warn", "info", "debug"), default: "info", development: "warn", about: "Least severity that is logged (JSON lines on standard output)." }),
+  host: option({
+    kind: kind.text,
+    default: "127.0.0.1",
+    about: "Address of the public port. Bind to a private one: HAProxy stands in front.",
+  }),
+  port: option({
+    kind: kind.port,
+    default: "8080",
+    about: "Public port: WebSocket and HTTP API. 0: any free one.",
+  }),
+  admin_host: option({
+    kind: kind.text,
+    default: "127.0.0.1",
+    about: "Address of the admin port. Never public.",
+  }),
+  admin_port: option({
+    kind: kind.port,
+    default: "9090",
+    about: "Admin port: /healthz, /readyz, /metrics. 0: any free one.",
+  }),
+  node_id: option({
+    kind: kind.text,
+    about:
+      "Name of this node in logs, frames and Redis; unique in the fleet. Default: host name and a random end.",
+  }),
+  log_level: option({
+    kind: kind.oneOf("fatal", "error", "warn", "info", "debug"),
+    default: "info",
+    development: "warn",
+    about: "Least severity that is logged (JSON lines on standard output).",
+  }),
 
-  jwt_secret: option({ kind: kind.secrets, secret: true, file: true, about: "Secrets of HS256/384/512 tokens, each at least 32 bytes, newest first, separated by spaces or commas." }),
-  jwt_public_key: option({ kind: kind.pem, file: true, about: "PEM public keys (RSA, EC), one or several, of RS/PS/ES tokens." }),
+  jwt_secret: option({
+    kind: kind.secrets,
+    secret: true,
+    file: true,
+    about:
+      "Secrets of HS256/384/512 tokens, each at least 32 bytes, newest first, separated by spaces or commas.",
+  }),
+  jwt_public_key: option({
+    kind: kind.pem,
+    file: true,
+    about: "PEM public keys (RSA, EC), one or several, of RS/PS/ES tokens.",
+  }),
   jwks_url: option({ kind: kind.url, about: "URL of a JSON Web Key Set with the public keys." }),
   jwt_issuer: option({ kind: kind.text, about: "What `iss` must be. Unset: not checked." }),
   jwt_audience: option({ kind: kind.text, about: "What `aud` must be or contain. Unset: not checked." }),
-  token_cookie: option({ kind: kind.text, about: "Name of a cookie that may hold the token. Then `Origin` is mandatory." }),
-  auth_timeout: option({ kind: kind.duration(1_000, 300_000), default: "10s", about: "For the `auth` frame of a connection that came without a token." }),
-  allowed_origins: option({ kind: kind.origins, development: "*", about: "Browsers' origins that may connect: a list, `same-origin`, `none` (no browser) or `*`. Required in production." }),
-  trusted_proxies: option({ kind: kind.networks, default: "", about: "Networks whose X-Forwarded-For and X-Forwarded-Proto count, from the right." }),
-  grants: option({ kind: kind.rules, default: "{}", about: 'Server-side rules in the shape of the `channels` claim; `{sub}` is the user: `{"user:{sub}:*":["subscribe"]}`.' }),
+  token_cookie: option({
+    kind: kind.text,
+    about: "Name of a cookie that may hold the token. Then `Origin` is mandatory.",
+  }),
+  auth_timeout: option({
+    kind: kind.duration(1_000, 300_000),
+    default: "10s",
+    about: "For the `auth` frame of a connection that came without a token.",
+  }),
+  allowed_origins: option({
+    kind: kind.origins,
+    development: "*",
+    about:
+      "Browsers' origins that may connect: a list, `same-origin`, `none` (no browser) or `*`. Required in production.",
+  }),
+  trusted_proxies: option({
+    kind: kind.networks,
+    default: "",
+    about: "Networks whose X-Forwarded-For and X-Forwarded-Proto count, from the right.",
+  }),
+  grants: option({
+    kind: kind.rules,
+    default: "{}",
+    about:
+      'Server-side rules in the shape of the `channels` claim; `{sub}` is the user: `{"user:{sub}:*":["subscribe"]}`.',
+  }),
 
-  redis_url: option({ kind: kind.text, secret: true, file: true, about: "redis://, rediss:// or redis+sentinel://h1:26379,h2:26379/<master>. Unset: one node alone." }),
-  redis_prefix: option({ kind: kind.text, default: "tidegate", about: "Begins every Redis channel: separates environments on one Redis." }),
-  redis_ca: option({ kind: kind.pem, file: true, about: "PEM of the authority behind a rediss:// certificate. Unset: the system's." }),
-  backplane_grace: option({ kind: kind.duration(0, 3_600_000), default: "5s", about: "How long Redis may be away before the node says that it is not ready." }),
+  redis_url: option({
+    kind: kind.text,
+    secret: true,
+    file: true,
+    about: "redis://, rediss:// or redis+sentinel://h1:26379,h2:26379/<master>. Unset: one node alone.",
+  }),
+  redis_prefix: option({
+    kind: kind.text,
+    default: "tidegate",
+    about: "Begins every Redis channel: separates environments on one Redis.",
+  }),
+  redis_ca: option({
+    kind: kind.pem,
+    file: true,
+    about: "PEM of the authority behind a rediss:// certificate. Unset: the system's.",
+  }),
+  backplane_grace: option({
+    kind: kind.duration(0, 3_600_000),
+    default: "5s",
+    about: "How long Redis may be away before the node says that it is not ready.",
+  }),
 
-  heartbeat: option({ kind: kind.duration(5_000, 300_000), default: "30s", about: "Between two pings of a connection; whole seconds." }),
-  pong_timeout: option({ kind: kind.duration(1_000, 120_000), default: "10s", about: "For the pong, before the connection is closed; whole seconds, less than the heartbeat." }),
-  drain_time: option({ kind: kind.duration(0, 3_600_000), default: "30s", development: "0s", about: "Over which a node that is stopped closes its connections, at a flat rate." }),
+  heartbeat: option({
+    kind: kind.duration(5_000, 300_000),
+    default: "30s",
+    about: "Between two pings of a connection; whole seconds.",
+  }),
+  pong_timeout: option({
+    kind: kind.duration(1_000, 120_000),
+    default: "10s",
+    about: "For the pong, before the connection is closed; whole seconds, less than the heartbeat.",
+  }),
+  drain_time: option({
+    kind: kind.duration(0, 3_600_000),
+    default: "30s",
+    development: "0s",
+    about: "Over which a node that is stopped closes its connections, at a flat rate.",
+  }),
 
-  max_connections: option({ kind: kind.integer(0, 1_000_000), default: "15000", about: "Connections of this node. 0: no limit, as in the rows below." }),
-  handshake_rate: option({ kind: kind.integer(0, 1_000_000), default: "2000", about: "Handshakes per second of this node." }),
-  max_channels_per_connection: option({ kind: kind.integer(0, 1_000_000), default: "100", about: "Subscriptions of one connection." }),
-  command_rate: option({ kind: kind.integer(0, 1_000_000), default: "50", about: "Commands per second of one connection; four seconds' worth may come at once." }),
-  max_queued_bytes: option({ kind: kind.size(65_536, 2 ** 30), default: "1MiB", about: "Bytes that wait for one client; past it the client is closed as slow." }),
-  max_frame_bytes: option({ kind: kind.size(1_024, 2 ** 24), default: "64KiB", about: "Bytes of a client's frame, of an HTTP body and of an event's data." }),
+  max_connections: option({
+    kind: kind.integer(0, 1_000_000),
+    default: "15000",
+    about: "Connections of this node. 0: no limit, as in the rows below.",
+  }),
+  handshake_rate: option({
+    kind: kind.integer(0, 1_000_000),
+    default: "2000",
+    about: "Handshakes per second of this node.",
+  }),
+  max_channels_per_connection: option({
+    kind: kind.integer(0, 1_000_000),
+    default: "100",
+    about: "Subscriptions of one connection.",
+  }),
+  command_rate: option({
+    kind: kind.integer(0, 1_000_000),
+    default: "50",
+    about: "Commands per second of one connection; four seconds' worth may come at once.",
+  }),
+  max_queued_bytes: option({
+    kind: kind.size(65_536, 2 ** 30),
+    default: "1MiB",
+    about: "Bytes that wait for one client; past it the client is closed as slow.",
+  }),
+  max_frame_bytes: option({
+    kind: kind.size(1_024, 2 ** 24),
+    default: "64KiB",
+    about: "Bytes of a client's frame, of an HTTP body and of an event's data.",
+  }),
 } satisfies Record<string, Option<unknown>>;
 
 export type OptionName = keyof typeof OPTIONS;

@@ -4,6 +4,8 @@ import type { Outgoing } from "./outgoing.ts";
 export interface Subscriber {
   /** The events of one tick, in order, to be put on the wire in one write. Never throws. */
   deliver(events: readonly Outgoing[]): void;
+  /** Events of the channel may have been missed; the stream goes on. */
+  interrupted(channel: string): void;
 }
 
 /** What the hub needs of the other nodes. */
@@ -86,6 +88,14 @@ export class Hub {
       this.#dirty.push(channel);
     }
     channel.pending.push(event);
+  }
+
+  /** Tells every subscriber that events may be missing: what is lost is never lost silently. */
+  interrupted(): void {
+    for (const channel of this.#channels.values()) {
+      this.#flushChannel(channel);
+      for (const subscriber of channel.subscribers) subscriber.interrupted(channel.name);
+    }
   }
 
   #open(name: string): Channel {

@@ -15,7 +15,8 @@ export interface Outgoing {
 /** Encodes an event for all its readers. A string is JSON text and goes out verbatim; bytes are a binary payload. */
 export function encodeOutgoing(head: EventHead, data: string | Uint8Array, except?: string): Outgoing {
   const { channel } = head;
-  if (typeof data === "string") return { channel, text: Buffer.from(encodeEvent(head, data)), binary: undefined, except };
+  if (typeof data === "string")
+    return { channel, text: Buffer.from(encodeEvent(head, data)), binary: undefined, except };
   const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
   return {
     channel,

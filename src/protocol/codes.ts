@@ -121,7 +121,12 @@ export const CODES = {
     title: "The frame, body or event is over the size limit",
     cure: "Send less, or raise TIDEGATE_MAX_FRAME_BYTES.",
   },
-  not_found: { status: 404, temporary: false, title: "Nothing is here", cure: "See the routes in README.md." },
+  not_found: {
+    status: 404,
+    temporary: false,
+    title: "Nothing is here",
+    cure: "See the routes in README.md.",
+  },
   method_not_allowed: {
     status: 405,
     temporary: false,
@@ -234,7 +239,11 @@ export class RequestError extends Error {
   /** For the log, and for clients in development mode: what would have helped. */
   readonly hint: string | undefined;
 
-  constructor(code: Code, message?: string, about: { channel?: string | undefined; hint?: string | undefined } = {}) {
+  constructor(
+    code: Code,
+    message?: string,
+    about: { channel?: string | undefined; hint?: string | undefined } = {},
+  ) {
     super(message ?? CODES[code].title);
     this.code = code;
     this.channel = about.channel;

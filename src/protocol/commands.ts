@@ -47,11 +47,15 @@ const MAX_CHANNELS_PER_FRAME = 1000;
  */
 export function decodeCommand(text: string, payload?: Uint8Array): Command {
   const frame = parse(text);
-  if (!isObject(frame)) throw new CommandError(new RequestError("bad_frame", "a frame is one JSON object"), undefined);
+  if (!isObject(frame))
+    throw new CommandError(new RequestError("bad_frame", "a frame is one JSON object"), undefined);
   const ref = isRef(frame.ref) ? frame.ref : undefined;
   try {
     if (frame.ref !== undefined && ref === undefined) {
-      throw new RequestError("bad_frame", "`ref` is an integer from 0 to 2^53-1 or a string of up to 64 characters");
+      throw new RequestError(
+        "bad_frame",
+        "`ref` is an integer from 0 to 2^53-1 or a string of up to 64 characters",
+      );
     }
     return decode(frame, ref, text, payload);
   } catch (error) {
@@ -60,16 +64,24 @@ export function decodeCommand(text: string, payload?: Uint8Array): Command {
 }
 
 function isRef(ref: unknown): ref is Ref {
-  return typeof ref === "number" ? Number.isSafeInteger(ref) && ref >= 0 : typeof ref === "string" && ref.length <= 64;
+  return typeof ref === "number"
+    ? Number.isSafeInteger(ref) && ref >= 0
+    : typeof ref === "string" && ref.length <= 64;
 }
 
-function decode(frame: Record<string, unknown>, ref: Ref | undefined, text: string, payload?: Uint8Array): Command {
+function decode(
+  frame: Record<string, unknown>,
+  ref: Ref | undefined,
+  text: string,
+  payload?: Uint8Array,
+): Command {
   if (payload && frame.type !== "publish") {
     throw new RequestError("bad_frame", "a binary frame carries a `publish`");
   }
   switch (frame.type) {
     case "auth":
-      if (typeof frame.token !== "string") throw new RequestError("bad_frame", "`auth` needs a `token`, a string");
+      if (typeof frame.token !== "string")
+        throw new RequestError("bad_frame", "`auth` needs a `token`, a string");
       return { type: "auth", ref, token: frame.token };
     case "subscribe":
       return { type: "subscribe", ref, channels: subscribeChannels(frame) };
@@ -99,7 +111,10 @@ function subscribeChannels(frame: Record<string, unknown>): string[] {
   const { channels } = frame;
   if (channels === undefined) return [oneSubscription(frame)];
   if (!Array.isArray(channels) || channels.length === 0 || channels.length > MAX_CHANNELS_PER_FRAME) {
-    throw new RequestError("bad_frame", `\`channels\` is a list of 1 to ${MAX_CHANNELS_PER_FRAME} {"channel":…}`);
+    throw new RequestError(
+      "bad_frame",
+      `\`channels\` is a list of 1 to ${MAX_CHANNELS_PER_FRAME} {"channel":…}`,
+    );
   }
   return channels.map((item) => {
     if (!isObject(item)) throw new RequestError("bad_frame", '`channels` is a list of {"channel":…}');
@@ -110,16 +125,26 @@ function subscribeChannels(frame: Record<string, unknown>): string[] {
 function oneSubscription(item: Record<string, unknown>): string {
   const channel = channelOf(item);
   if (item.since !== undefined || item.last !== undefined) {
-    throw new RequestError("not_supported", "`since` and `last` need history, which this node does not keep", { channel });
+    throw new RequestError(
+      "not_supported",
+      "`since` and `last` need history, which this node does not keep",
+      { channel },
+    );
   }
   return channel;
 }
 
-function decodePublish(frame: Record<string, unknown>, ref: Ref | undefined, text: string, payload?: Uint8Array): Publish {
+function decodePublish(
+  frame: Record<string, unknown>,
+  ref: Ref | undefined,
+  text: string,
+  payload?: Uint8Array,
+): Publish {
   const channel = channelOf(frame);
   const fields = members(text);
   const event = frame.event === undefined ? undefined : frame.event;
-  if (event !== undefined && !isObject(event)) throw new RequestError("bad_event", "`event` is an object", { channel });
+  if (event !== undefined && !isObject(event))
+    throw new RequestError("bad_event", "`event` is an object", { channel });
   const eventFields = event ? members(member(fields, "event") as string) : fields;
   const data = payload ?? member(eventFields, "data");
   if (data === undefined) throw new RequestError("bad_event", "`data` is required", { channel });
@@ -166,7 +191,11 @@ function echoOf(frame: Record<string, unknown>): boolean {
 export function eventTypeOf(type: unknown, channel: string): string {
   if (type === undefined) return "message";
   if (!isEventType(type)) {
-    throw new RequestError("bad_event", "`type` matches [A-Za-z][A-Za-z0-9_.:-]{0,63} and is not a control word", { channel });
+    throw new RequestError(
+      "bad_event",
+      "`type` matches [A-Za-z][A-Za-z0-9_.:-]{0,63} and is not a control word",
+      { channel },
+    );
   }
   return type;
 }

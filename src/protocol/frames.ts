@@ -34,7 +34,14 @@ export interface Welcome {
 export type ServerFrame =
   | Welcome
   | { readonly type: "authenticated"; readonly ref?: Ref; readonly user: string; readonly expires_in: number }
-  | { readonly type: "subscribed"; readonly ref?: Ref; readonly channel: string }
+  | {
+      readonly type: "subscribed";
+      readonly ref?: Ref;
+      readonly channel: string;
+      /** Without `ref`, at any time: continuity was lost on a live subscription. */
+      readonly resumed?: false;
+      readonly reason?: "history_lost";
+    }
   | { readonly type: "unsubscribed"; readonly ref?: Ref; readonly channel: string; readonly code?: Code }
   | { readonly type: "published"; readonly ref: Ref; readonly channel: string; readonly listeners: number }
   | { readonly type: "pong"; readonly ref?: Ref }

@@ -36,7 +36,8 @@ export class Deadlines {
 
   #pass(now: number): void {
     // A clock that jumps far ahead must not make this loop long: then look at what there is instead.
-    const due = now - this.#passed > this.#bySecond.size ? [...this.#bySecond.keys()] : range(this.#passed + 1, now);
+    const due =
+      now - this.#passed > this.#bySecond.size ? [...this.#bySecond.keys()] : range(this.#passed + 1, now);
     this.#passed = Math.max(this.#passed, now);
     for (const at of due) {
       if (at > now) continue;

@@ -50,7 +50,12 @@ export class Publisher {
     const { channel } = event;
     if (isReservedChannel(channel)) throw new RequestError("reserved_channel", undefined, { channel });
     authorise(identity, "publish", channel, this.#rules);
-    const head = { type: event.type, channel, timestamp: new Date().toISOString(), sender: this.#sender(identity, event) };
+    const head = {
+      type: event.type,
+      channel,
+      timestamp: new Date().toISOString(),
+      sender: this.#sender(identity, event),
+    };
     return await this.#outlet.publish(encodeOutgoing(head, event.data, event.except));
   }
 
@@ -70,5 +75,8 @@ export function authorise(
 ): void {
   const decision = may(identity, action, channel, rules);
   if (decision.allowed) return;
-  throw new RequestError("forbidden", decision.reason, { channel, hint: `would be granted by ${decision.cure}` });
+  throw new RequestError("forbidden", decision.reason, {
+    channel,
+    hint: `would be granted by ${decision.cure}`,
+  });
 }

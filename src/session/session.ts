@@ -70,7 +70,12 @@ export class Session implements Subscriber, Mortal {
   /** Of `?channel=`: to be subscribed as soon as somebody is there. */
   #initial: readonly string[];
 
-  constructor(context: SessionContext, connection: Connection, identity: Identity | undefined, channels: readonly string[]) {
+  constructor(
+    context: SessionContext,
+    connection: Connection,
+    identity: Identity | undefined,
+    channels: readonly string[],
+  ) {
     this.#context = context;
     this.#connection = connection;
     this.#identity = identity;
@@ -118,8 +123,16 @@ export class Session implements Subscriber, Mortal {
 
   deliver(events: readonly Outgoing[]): void {
     const { id } = this.#connection;
-    const heard = events.some((event) => event.except === id) ? events.filter((event) => event.except !== id) : events;
-    if (heard.length > 0) this.#connection.deliver(heard);
+    for (const { except } of events) {
+      if (except !== id) continue;
+      const others = events.filter((event) => event.except !== id);
+      return others.length > 0 ? this.#connection.deliver(others) : undefined;
+    }
+    this.#connection.deliver(events);
+  }
+
+  interrupted(channel: string): void {
+    this.#connection.send({ type: "subscribed", channel, resumed: false, reason: "history_lost" });
   }
 
   /** The connection is gone. */
@@ -152,7 +165,9 @@ export class Session implements Subscriber, Mortal {
         }
         return;
       case "unsubscribe":
-        return this.#inOrder(command.channel, command.ref, async () => this.#unsubscribe(command.channel, command.ref));
+        return this.#inOrder(command.channel, command.ref, async () =>
+          this.#unsubscribe(command.channel, command.ref),
+        );
       case "publish":
         return this.#publish(command);
     }
@@ -162,7 +177,8 @@ export class Session implements Subscriber, Mortal {
   #inOrder(channel: string, ref: Ref | undefined, work: () => Promise<void>): void {
     this.#tails ??= new Map();
     const tails = this.#tails;
-    if (this.#underWay >= MAX_UNDER_WAY) return this.#refuse(new RequestError("command_rate", undefined, { channel }), ref);
+    if (this.#underWay >= MAX_UNDER_WAY)
+      return this.#refuse(new RequestError("command_rate", undefined, { channel }), ref);
     this.#underWay++;
     const before = tails.get(channel);
     const run = before ? before.then(work) : work();
@@ -263,7 +279,10 @@ export class Session implements Subscriber, Mortal {
     this.#initial = [];
     for (const channel of channels) {
       if (!isChannel(channel)) this.#refuse(new RequestError("bad_channel"), undefined);
-      else this.#inOrder(channel, undefined, () => this.#subscribe(channel, () => this.#connection.send({ type: "subscribed", channel })));
+      else
+        this.#inOrder(channel, undefined, () =>
+          this.#subscribe(channel, () => this.#connection.send({ type: "subscribed", channel })),
+        );
     }
   }
 
@@ -282,7 +301,10 @@ export class Session implements Subscriber, Mortal {
     const { code, message, hint } = error;
     counts.commandError(code);
     const named = error.channel ?? channel;
-    log[code === "forbidden" ? "info" : "debug"]({ ...about, code, channel: named, reason: reasonOf(error), hint }, "refused");
+    log[code === "forbidden" ? "info" : "debug"](
+      { ...about, code, channel: named, reason: reasonOf(error), hint },
+      "refused",
+    );
     this.#connection.send({
       type: "error",
       ...withRef(ref),

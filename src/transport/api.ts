@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { type Grant, isAction, ACTIONS, may } from "../auth/grants.ts";
+import { ACTIONS, type Grant, isAction, may } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
 import { isChannel } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
@@ -36,7 +36,8 @@ async function publish(request: Request, options: ApiOptions): Promise<Answer> {
   const identity = await identify(request, options);
   const [channel] = request.params;
   if (!isChannel(channel)) throw new RequestError("bad_channel");
-  if (!/^application\/json\b/i.test(request.head.contentType ?? "")) throw new RequestError("unsupported_media_type");
+  if (!/^application\/json\b/i.test(request.head.contentType ?? ""))
+    throw new RequestError("unsupported_media_type");
   const body = await request.body();
   const text = isUtf8(body) ? body.toString("utf8") : "";
   const value = parse(text);
@@ -45,7 +46,13 @@ async function publish(request: Request, options: ApiOptions): Promise<Answer> {
   if (data === undefined) throw new RequestError("bad_event", "`data` is required");
   const type = eventTypeOf(value.type, channel);
   const sender = senderOf(value.sender, channel);
-  const listeners = await options.publisher.publish(identity, { channel, type, data, sender, except: undefined });
+  const listeners = await options.publisher.publish(identity, {
+    channel,
+    type,
+    data,
+    sender,
+    except: undefined,
+  });
   return json(201, { channel, listeners });
 }
 
@@ -54,7 +61,13 @@ async function explain(request: Request, options: ApiOptions): Promise<Answer> {
   const identity = await identify(request, options);
   const action = request.head.query.get("action");
   const channel = request.head.query.get("channel");
-  if (!isAction(action)) throw new RequestError("bad_frame", `query \`action\` is one of ${ACTIONS.join(", ")}`);
+  if (!isAction(action))
+    throw new RequestError("bad_frame", `query \`action\` is one of ${ACTIONS.join(", ")}`);
   if (!isChannel(channel)) throw new RequestError("bad_channel");
-  return json(200, { user: identity.user, action, channel, ...may(identity, action, channel, options.rules) });
+  return json(200, {
+    user: identity.user,
+    action,
+    channel,
+    ...may(identity, action, channel, options.rules),
+  });
 }

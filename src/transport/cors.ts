@@ -4,7 +4,8 @@ import type { RequestHead } from "./request.ts";
 
 /** Lets the pages of allowed origins read an answer. `Vary` always, or a cache gives one origin's answer to another. */
 export function withCors(answer: Answer, { origin, ownOrigin }: RequestHead, rule: OriginRule): Answer {
-  if (origin === undefined || !isOriginAllowed(rule, origin, ownOrigin)) return withHeaders(answer, { vary: "Origin" });
+  if (origin === undefined || !isOriginAllowed(rule, origin, ownOrigin))
+    return withHeaders(answer, { vary: "Origin" });
   return withHeaders(answer, {
     vary: "Origin",
     "access-control-allow-origin": origin,

@@ -33,7 +33,8 @@ export class Drain {
       const left = [...this.#connections];
       if (left.length === 0) return;
       const steps = Math.max(1, Math.ceil((end - performance.now()) / STEP_MS));
-      for (const connection of left.slice(0, Math.ceil(left.length / steps))) connection.close("shutting_down");
+      for (const connection of left.slice(0, Math.ceil(left.length / steps)))
+        connection.close("shutting_down");
       if (steps === 1) return;
       await sleep(STEP_MS);
     }

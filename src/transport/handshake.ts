@@ -43,17 +43,22 @@ export function admit(head: RequestHead, rules: HandshakeRules): Admitted | Prom
   const token = tokenOf(head, rules.cookieName);
   if (token === undefined) return { identity: undefined, protocol };
   const identity = rules.verify(token);
-  return identity instanceof Promise ? identity.then((found) => ({ identity: found, protocol })) : { identity, protocol };
+  return identity instanceof Promise
+    ? identity.then((found) => ({ identity: found, protocol }))
+    : { identity, protocol };
 }
 
 /** @throws {RequestError} origin_not_allowed */
 export function checkOrigin({ origin, ownOrigin }: RequestHead, rule: OriginRule): void {
-  if (origin !== undefined && !isOriginAllowed(rule, origin, ownOrigin)) throw new RequestError("origin_not_allowed");
+  if (origin !== undefined && !isOriginAllowed(rule, origin, ownOrigin))
+    throw new RequestError("origin_not_allowed");
 }
 
 /** The first known one of the offer; a token among them is never it, so that it is never echoed. */
 function choose(offer: readonly string[]): Subprotocol | undefined {
-  const known = offer.find((protocol): protocol is Subprotocol => SUBPROTOCOLS.includes(protocol as Subprotocol));
+  const known = offer.find((protocol): protocol is Subprotocol =>
+    SUBPROTOCOLS.includes(protocol as Subprotocol),
+  );
   if (known === undefined && offer.some((protocol) => !protocol.startsWith(BEARER_PREFIX))) {
     throw new RequestError("bad_subprotocol");
   }
@@ -68,16 +73,19 @@ export function checkForm(req: HttpRequest): void {
   const wrong = (what: string) => new RequestError("bad_handshake", what);
   if (req.getMethod() !== "get") throw wrong("the method is GET");
   if (!hasToken(req.getHeader("upgrade"), "websocket")) throw wrong("header `Upgrade` contains `websocket`");
-  if (!hasToken(req.getHeader("connection"), "upgrade")) throw wrong("header `Connection` contains `Upgrade`");
+  if (!hasToken(req.getHeader("connection"), "upgrade"))
+    throw wrong("header `Connection` contains `Upgrade`");
   if (!req.getHeader("host")) throw wrong("header `Host` is required");
   if (req.getHeader("sec-websocket-version") !== "13") {
     throw new RequestError("upgrade_required", "header `Sec-WebSocket-Version` is 13");
   }
   const key = req.getHeader("sec-websocket-key");
   // 16 bytes in base64: 22 characters, of which the last carries 2 bits, and the padding.
-  if (!/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key)) throw wrong("header `Sec-WebSocket-Key` is 16 bytes in base64");
+  if (!/^[A-Za-z0-9+/]{21}[AQgw]==$/.test(key))
+    throw wrong("header `Sec-WebSocket-Key` is 16 bytes in base64");
   const length = req.getHeader("content-length");
-  if ((length !== "" && length !== "0") || req.getHeader("transfer-encoding") !== "") throw wrong("a handshake has no body");
+  if ((length !== "" && length !== "0") || req.getHeader("transfer-encoding") !== "")
+    throw wrong("a handshake has no body");
 }
 
 function hasToken(header: string, token: string): boolean {

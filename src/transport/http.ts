@@ -67,23 +67,28 @@ function answerRequest(
   options: HttpOptions,
   hasBody = false,
 ): void {
+  const { log } = options;
   const head = readHead(res, req, options.trustedProxies);
   const rawParams = Array.from({ length: paramCount }, (_, i) => req.getParameter(i) ?? "");
   const aborted = new AbortController();
   res.onAborted(() => aborted.abort());
   const body = hasBody ? readBody(res, options.maxBodyBytes, aborted.signal) : undefined;
-  const answer = async () => {
-    checkOrigin(head, options.origins);
-    return await handle({ head, params: rawParams.map(decodeParam), body: async () => await (body ?? Buffer.alloc(0)) });
+  const answer = async (): Promise<Answer> => {
+    try {
+      checkOrigin(head, options.origins);
+      const params = rawParams.map(decodeParam);
+      return await handle({ head, params, body: async () => (body ? await body : Buffer.alloc(0)) });
+    } catch (error) {
+      if (!(error instanceof RequestError)) log.error({ err: error, path: head.path }, "a request failed");
+      return problemOf(error, options.hints);
+    }
   };
   answer()
-    .catch((error: unknown) => {
-      if (!(error instanceof RequestError)) options.log.error({ err: error, path: head.path }, "a request failed");
-      return problemOf(error, options.hints);
-    })
     .then((answered) => {
-      if (!aborted.signal.aborted) write(res, withCors(answered, head, options.origins), head.method === "HEAD");
-    });
+      if (aborted.signal.aborted) return;
+      write(res, withCors(answered, head, options.origins), head.method === "HEAD");
+    })
+    .catch((error: unknown) => log.error({ err: error, path: head.path }, "an answer could not be written"));
 }
 
 function decodeParam(raw: string): string {

@@ -1,4 +1,11 @@
-import type { HttpRequest, HttpResponse, TemplatedApp, WebSocket, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
+import type {
+  HttpRequest,
+  HttpResponse,
+  TemplatedApp,
+  us_listen_socket,
+  us_socket_context_t,
+  WebSocket,
+} from "uWebSockets.js";
 
 /*
  * The only module that loads uWebSockets.js: a native addon that is not on npm under its own name
@@ -52,7 +59,13 @@ export interface Platform {
 export function platform(): Platform {
   const report = process.report.getReport() as unknown as { header: { glibcVersionRuntime?: string } };
   const glibc = report.header.glibcVersionRuntime;
-  return { os: process.platform, arch: process.arch, node: process.version, abi: process.versions.modules, glibc };
+  return {
+    os: process.platform,
+    arch: process.arch,
+    node: process.version,
+    abi: process.versions.modules,
+    glibc,
+  };
 }
 
 export function explain({ os, arch, node, abi, glibc }: Platform, cause: unknown): string {

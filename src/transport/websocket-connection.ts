@@ -1,7 +1,7 @@
 import type { Outgoing } from "../hub/outgoing.ts";
+import { splitBinary } from "../protocol/binary.ts";
 import { type CloseReason, CODES, RequestError } from "../protocol/codes.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
-import { splitBinary } from "../protocol/binary.ts";
 import type { Connection } from "../session/connection.ts";
 import type { Session } from "../session/session.ts";
 import type { Beating } from "./heartbeat.ts";

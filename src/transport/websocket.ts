@@ -58,7 +58,8 @@ export function serveWebSocket(app: TemplatedApp, options: WebSocketOptions): vo
         connection.slot = heartbeat.add(connection);
         connection.onOpen(socket);
       }),
-    message: (socket, message, isBinary) => guarded(socket, (connection) => connection.onMessage(message, isBinary)),
+    message: (socket, message, isBinary) =>
+      guarded(socket, (connection) => connection.onMessage(message, isBinary)),
     pong: (socket) => guarded(socket, (connection) => connection.onPong()),
     drain: (socket) => guarded(socket, (connection) => connection.onDrain()),
     close: (socket, code) =>
@@ -75,7 +76,12 @@ export function serveWebSocket(app: TemplatedApp, options: WebSocketOptions): vo
  * With `context` the request can become a WebSocket. Without, the same checks give the same answers, and 426 when it
  * would have been accepted: a browser never sees why a handshake was refused, so this is how a client asks.
  */
-function handshake(res: HttpResponse, req: HttpRequest, options: WebSocketOptions, context?: us_socket_context_t): void {
+function handshake(
+  res: HttpResponse,
+  req: HttpRequest,
+  options: WebSocketOptions,
+  context?: us_socket_context_t,
+): void {
   const head = readHead(res, req, options.trustedProxies);
   const key = req.getHeader("sec-websocket-key");
   /** Answered, upgraded or aborted: `res` must not be touched. */
@@ -122,12 +128,20 @@ function upgrade(
   res.upgrade(userData, key, protocol ?? "", "", context);
 }
 
-function refuseHandshake(res: HttpResponse, head: RequestHead, error: unknown, options: WebSocketOptions): void {
+function refuseHandshake(
+  res: HttpResponse,
+  head: RequestHead,
+  error: unknown,
+  options: WebSocketOptions,
+): void {
   const { log, hints, rules, refused } = options;
   if (error instanceof RequestError) {
     if (error.code !== "upgrade_required") {
       const { code } = error;
-      log.info({ code, reason: refusalReason(error), address: head.address, origin: head.origin }, "handshake refused");
+      log.info(
+        { code, reason: refusalReason(error), address: head.address, origin: head.origin },
+        "handshake refused",
+      );
     }
     refused(error.code);
   } else {
