@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
+import type { Identity } from "./auth/identity.ts";
 import { Jwks } from "./auth/jwks.ts";
 import { pemBlocks, publicKey, secretKey } from "./auth/keys.ts";
 import { type TokenRules, verifyToken } from "./auth/token.ts";
@@ -15,13 +16,14 @@ import { Counts, createMetrics } from "./metrics.ts";
 import { Deadlines } from "./session/deadlines.ts";
 import { Publisher } from "./session/publisher.ts";
 import { Rate } from "./session/rate.ts";
+import type { SessionContext } from "./session/session.ts";
 import { type Check, createAdminServer } from "./transport/admin.ts";
 import { apiRoutes } from "./transport/api.ts";
 import { Drain } from "./transport/drain.ts";
 import { Heartbeat } from "./transport/heartbeat.ts";
 import { serveHttp } from "./transport/http.ts";
 import { EXCLUSIVE_PORT, type Uws, type us_listen_socket } from "./transport/uws.ts";
-import { serveWebSocket } from "./transport/websocket.ts";
+import { serveWebSocket, type WebSocketOptions } from "./transport/websocket.ts";
 import type { WebSocketConnection } from "./transport/websocket-connection.ts";
 
 export interface GatewayContext {
@@ -41,27 +43,27 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-/** Above heartbeat and pong timeout, in seconds: uWebSockets.js cuts a silent socket only if our heartbeat did not. */
+/**
+ * Seconds above heartbeat and pong timeout: uWebSockets.js cuts a silent socket only if our heartbeat did not. With
+ * the bounds of those two options it stays within 8 to 960, outside which uWebSockets.js ends the process.
+ */
 const IDLE_MARGIN_S = 20;
-/** The bounds of uWebSockets.js, outside which it ends the process. */
-const clampIdleTimeout = (seconds: number) => Math.min(960, Math.max(8, seconds));
 
 /** The composition root: builds every part, connects them, starts them, and stops them in reverse. */
 export function createGateway(config: Config, context: GatewayContext): Gateway {
-  const { uws, log, node } = context;
+  const { uws, log } = context;
   const counts = new Counts();
   const jwks = config.jwks_url === undefined ? undefined : new Jwks(config.jwks_url, log);
   const tokens = tokenRules(config, jwks);
-  const verify = (token: string) => verifyToken(token, tokens);
-
+  const warnings = new Rate(1, 10); // one bad publisher must not fill the disk: the metric counts all
   const backplane = createBackplane(config, context, {
     event(event, source) {
       counts.received.add(source);
       hub.publish(event);
     },
-    refused(reason) {
+    refused(reason, channel) {
       counts.payloadsRefused.add(reason);
-      log.warn({ reason }, "a Redis payload is no event");
+      if (warnings.take()) log.warn({ reason, channel }, "a Redis payload is no event");
     },
     interrupted: () => hub.interrupted(),
   });
@@ -69,8 +71,8 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
   const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
   const deadlines = new Deadlines();
   const heartbeat = new Heartbeat<WebSocketConnection>(config.heartbeat / 1000, config.pong_timeout / 1000);
-  const drain = new Drain(heartbeat, config.drain_time);
-
+  const requests = { open: 0 };
+  const drain = new Drain(heartbeat, requests, config.drain_time);
   const checks = (): Check[] => [
     { name: "started", ok: listening !== undefined },
     { name: "not draining", ok: !drain.begun },
@@ -79,71 +81,36 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
   ];
   const registry = createMetrics({
     counts,
+    hub,
+    backplane,
     connections: () => heartbeat.size,
     capacity: config.max_connections,
-    hub,
-    backplane: () => ({
-      up: backplane.downSince === undefined,
-      connects: backplane instanceof RedisBackplane ? backplane.connects : 1,
-      probeMs: backplane instanceof RedisBackplane ? backplane.probeMs : 0,
-    }),
     draining: () => drain.begun,
     ready: () => checks().every((check) => check.ok),
-    build: { version: context.version, node: process.version, uws: "v20.49.0" },
+    build: { version: context.version, node: process.version, uws: uws.name },
   });
 
   const app = uws.App();
-  const instance = randomBytes(6).toString("base64url");
-  let connections = 0;
-  const origins = config.allowed_origins ?? "none";
-  serveWebSocket(app, {
-    rules: {
-      origins,
-      cookieName: config.token_cookie,
-      rate: new Rate(config.handshake_rate, config.handshake_rate),
-      maxConnections: config.max_connections,
-      connections: () => heartbeat.size,
-      draining: () => drain.closing,
-      verify,
-    },
-    session: {
-      hub,
-      publisher,
-      deadlines,
-      rules: config.grants,
-      log,
-      counts: {
-        command: (type) => counts.commands.add(type),
-        commandError: (code) => counts.commandErrors.add(code),
-      },
-      verify,
-      node,
-      authTimeoutMs: config.auth_timeout,
-      heartbeatMs: config.heartbeat,
-      maxFrameBytes: config.max_frame_bytes,
-      maxChannels: config.max_channels_per_connection,
-      commandRate: config.command_rate,
-      reconnectMs: reconnectWindow(config),
-      hints: config.development,
-    },
-    heartbeat,
-    trustedProxies: config.trusted_proxies,
-    maxFrameBytes: config.max_frame_bytes,
-    maxQueuedBytes: config.max_queued_bytes,
-    idleTimeout: clampIdleTimeout((config.heartbeat + config.pong_timeout) / 1000 + IDLE_MARGIN_S),
-    hints: config.development,
-    log,
+  const parts = {
     counts,
-    refused: (code) => counts.refused.add(code),
-    connectionId: () => `${instance}-${(++connections).toString(36)}`,
-  });
-  serveHttp(app, apiRoutes({ publisher, rules: config.grants, cookieName: config.token_cookie, verify }), {
-    origins,
-    trustedProxies: config.trusted_proxies,
-    maxBodyBytes: config.max_frame_bytes,
-    hints: config.development,
-    log,
-  });
+    hub,
+    publisher,
+    deadlines,
+    heartbeat,
+    requests,
+    drain,
+    verify: (token: string) => verifyToken(token, tokens),
+  };
+  serveWebSocket(app, webSocketOptions(config, context, parts));
+  serveHttp(
+    app,
+    apiRoutes({ publisher, rules: config.grants, cookieName: config.token_cookie, verify: parts.verify }),
+    {
+      ...edgeOptions(config, context),
+      maxBodyBytes: config.max_frame_bytes,
+      requests,
+    },
+  );
   const admin = createAdminServer({
     checks,
     metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
@@ -153,12 +120,13 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
   return {
     async start() {
       for (const warning of config.warnings) log.warn(warning);
-      jwks?.keepFresh();
+      jwks?.start();
       backplane.start();
       deadlines.start();
       heartbeat.start();
       admin.listen(config.admin_port, config.admin_host);
       await once(admin, "listening");
+      admin.on("error", (error) => log.error({ err: error }, "the admin port"));
       listening = await listen(app, config);
       return {
         url: `http://${bracketed(config.host)}:${uws.us_socket_local_port(listening)}`,
@@ -166,16 +134,85 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       };
     },
     async stop() {
-      await drain.run(() => {
-        if (listening) uws.us_listen_socket_close(listening);
-      });
-      heartbeat.stop();
-      deadlines.stop();
-      await backplane.close();
+      await drain.run(() => listening && uws.us_listen_socket_close(listening));
       app.close();
       admin.close();
       admin.closeAllConnections();
+      heartbeat.stop();
+      deadlines.stop();
+      await backplane.close();
+      jwks?.stop();
     },
+  };
+}
+
+/** What the edges share. */
+interface Parts {
+  readonly counts: Counts;
+  readonly hub: Hub;
+  readonly publisher: Publisher;
+  readonly deadlines: Deadlines;
+  readonly heartbeat: Heartbeat<WebSocketConnection>;
+  readonly drain: Drain;
+  verify(token: string): Identity | Promise<Identity>;
+}
+
+function edgeOptions(config: Config, { log }: GatewayContext) {
+  return {
+    origins: config.allowed_origins ?? "none",
+    trustedProxies: config.trusted_proxies,
+    hints: config.development,
+    log,
+  };
+}
+
+function webSocketOptions(config: Config, context: GatewayContext, parts: Parts): WebSocketOptions {
+  const { heartbeat, counts } = parts;
+  const instance = randomBytes(6).toString("base64url");
+  let connections = 0;
+  return {
+    ...edgeOptions(config, context),
+    rules: {
+      origins: config.allowed_origins ?? "none",
+      cookieName: config.token_cookie,
+      rate: new Rate(config.handshake_rate, config.handshake_rate),
+      maxConnections: config.max_connections,
+      connections: () => heartbeat.size,
+      draining: () => parts.drain.closing,
+      verify: parts.verify,
+    },
+    session: sessionContext(config, context, parts),
+    heartbeat,
+    maxFrameBytes: config.max_frame_bytes,
+    maxQueuedBytes: config.max_queued_bytes,
+    idleTimeout: (config.heartbeat + config.pong_timeout) / 1000 + IDLE_MARGIN_S,
+    counts,
+    refused: (code) => counts.refused.add(code),
+    connectionId: () => `${instance}-${(++connections).toString(36)}`,
+  };
+}
+
+function sessionContext(config: Config, { node, log }: GatewayContext, parts: Parts): SessionContext {
+  const { hub, publisher, deadlines, counts, verify } = parts;
+  return {
+    hub,
+    publisher,
+    deadlines,
+    verify,
+    rules: config.grants,
+    log,
+    counts: {
+      command: (type) => counts.commands.add(type),
+      commandError: (code) => counts.commandErrors.add(code),
+    },
+    node,
+    authTimeoutMs: config.auth_timeout,
+    heartbeatMs: config.heartbeat,
+    maxFrameBytes: config.max_frame_bytes,
+    maxChannels: config.max_channels_per_connection,
+    commandRate: config.command_rate,
+    reconnectMs: reconnectWindow(config),
+    hints: config.development,
   };
 }
 
@@ -198,8 +235,7 @@ function createBackplane(
 ): Backplane {
   if (config.redis_url === undefined) return new MemoryBackplane(events);
   return new RedisBackplane({
-    address: parseRedisUrl(config.redis_url),
-    ca: config.redis_ca,
+    address: parseRedisUrl(config.redis_url, config.redis_ca),
     prefix: config.redis_prefix,
     node,
     maxEventBytes: config.max_frame_bytes,
@@ -211,11 +247,9 @@ function createBackplane(
 
 function backplaneCheck({ downSince }: Backplane, graceMs: number): { ok: boolean; detail?: string } {
   if (downSince === undefined) return { ok: true };
-  const seconds = Math.round((performance.now() - downSince) / 1000);
-  return {
-    ok: performance.now() - downSince < graceMs,
-    detail: `away for ${seconds} s (TIDEGATE_BACKPLANE_GRACE)`,
-  };
+  const awayMs = performance.now() - downSince;
+  const away = Number.isFinite(awayMs) ? `away for ${Math.round(awayMs / 1000)} s` : "not reached yet";
+  return { ok: awayMs < graceMs, detail: `${away} (TIDEGATE_REDIS_URL, TIDEGATE_BACKPLANE_GRACE)` };
 }
 
 /** The whole node's connections, at the rate that a node accepts them. */

@@ -34,7 +34,11 @@ export interface MetricSources {
   connections(): number;
   readonly capacity: number;
   readonly hub: { readonly channels: number; readonly subscriptions: number; readonly flushes: number };
-  backplane(): { up: boolean; connects: number; probeMs: number };
+  readonly backplane: {
+    readonly downSince: number | undefined;
+    readonly connects: number;
+    readonly probeMs: number;
+  };
   draining(): boolean;
   ready(): boolean;
   readonly build: { version: string; node: string; uws: string };
@@ -164,19 +168,19 @@ export const METRICS: readonly Row[] = [
     name: "tidegate_backplane_up",
     type: "gauge",
     help: "1 while events travel both ways.",
-    read: (s) => Number(s.backplane().up),
+    read: (s) => Number(s.backplane.downSince === undefined),
   },
   {
     name: "tidegate_backplane_connects_total",
     type: "counter",
     help: "Times that the subscriber connection was made and resubscribed.",
-    read: (s) => s.backplane().connects,
+    read: (s) => s.backplane.connects,
   },
   {
     name: "tidegate_backplane_probe_seconds",
     type: "gauge",
     help: "Round trip of the newest probe through the backplane.",
-    read: (s) => s.backplane().probeMs / 1000,
+    read: (s) => s.backplane.probeMs / 1000,
   },
   { name: "tidegate_ready", type: "gauge", help: "1 while /readyz says so.", read: (s) => Number(s.ready()) },
   {

@@ -31,7 +31,7 @@ export function parseGrants(value: unknown, where: string, isPattern = isChannel
   return Object.entries(value).map(([pattern, actions]) => {
     if (!isPattern(pattern)) {
       throw new Error(
-        `${where}: "${pattern.slice(0, 200)}" is not a channel pattern (at most one *, at the end)`,
+        `${where}: "${pattern.slice(0, 200)}" is not a channel pattern (at most one *, at the end; before it, {sub} is followed by : or .)`,
       );
     }
     if (!Array.isArray(actions) || !actions.every(isAction)) {
@@ -49,7 +49,13 @@ function isChannelPattern(pattern: string): boolean {
 
 /** A server-side rule may also name its owner: `user:{sub}:*`. */
 export function parseRules(value: unknown, where: string): Grant[] {
-  return parseGrants(value, where, (pattern) => isChannelPattern(pattern.replaceAll("{sub}", "x")));
+  return parseGrants(value, where, isRulePattern);
+}
+
+/** `user-{sub}-*` would let ann into the channels of a user named ann-b: in front of a `*` a user ends with : or . */
+function isRulePattern(pattern: string): boolean {
+  if (pattern.endsWith("*") && /\{sub\}(?![:.])/.test(pattern)) return false;
+  return isChannelPattern(pattern.replaceAll("{sub}", "x"));
 }
 
 /** A `sub` that can stand in a channel name without meaning anything else there. */

@@ -10,6 +10,9 @@ export interface Identity {
   readonly grants: readonly Grant[];
 }
 
+/** The year 5138: beyond it `exp` was not meant in seconds. */
+const MAX_EXP = 1e11;
+
 /** Channel patterns in one token: bounds what a check costs. */
 export const MAX_GRANTS = 100;
 
@@ -23,8 +26,7 @@ export function identityOf(claims: unknown): Identity {
   if (typeof sub !== "string" || sub.length === 0 || sub.length > 256) {
     throw new Error("claim `sub` is a string of 1 to 256 characters");
   }
-  if (typeof exp !== "number" || !Number.isFinite(exp))
-    throw new Error("claim `exp` is required, in seconds");
+  if (typeof exp !== "number" || !(exp < MAX_EXP)) throw new Error("claim `exp` is required, in seconds");
   const grants = claims.channels === undefined ? [] : parseGrants(claims.channels, "claim `channels`");
   if (grants.length > MAX_GRANTS) throw new Error(`claim \`channels\` holds at most ${MAX_GRANTS} patterns`);
   return { user: sub, expiresAt: exp * 1000, grants };

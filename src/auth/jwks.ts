@@ -15,10 +15,11 @@ const MAX_BYTES = 64 * 1024;
 /** The public keys behind a JWKS URL (RFC 7517), refetched when a token names an unknown one. */
 export class Jwks {
   #keys: VerificationKey[] = [];
-  #fetchedAt = Number.NEGATIVE_INFINITY;
+  #available = false;
   #triedAt = Number.NEGATIVE_INFINITY;
   #failed = true;
   #fetching: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
   readonly #client: JwksClient;
   readonly #log: Logger;
 
@@ -33,19 +34,25 @@ export class Jwks {
     return this.#keys;
   }
 
+  /** Fetches, and again whenever the keys have become old, so that a withdrawn one stops counting. */
+  start(): void {
+    void this.refresh();
+    this.#timer = setInterval(() => void this.refresh(), MAX_AGE_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
   /** Whether fetching now could bring a key that is not known. */
   get mayRefresh(): boolean {
     const interval = this.#failed ? RETRY_INTERVAL_MS : MIN_INTERVAL_MS;
     return this.#fetching !== undefined || performance.now() - this.#triedAt >= interval;
   }
 
+  /** Whether a key set was ever fetched. */
   get available(): boolean {
-    return this.#fetchedAt > Number.NEGATIVE_INFINITY;
-  }
-
-  /** Fetches in the background when the keys have become old; the known ones stay in use meanwhile. */
-  keepFresh(): void {
-    if (performance.now() - this.#fetchedAt >= MAX_AGE_MS && this.mayRefresh) void this.refresh();
+    return this.#available;
   }
 
   /** Fetches the key set, once for all who ask meanwhile. Never rejects: a failure is logged, old keys stay. */
@@ -68,7 +75,7 @@ export class Jwks {
           return [];
         }
       });
-      this.#fetchedAt = performance.now();
+      this.#available = true;
       this.#failed = false;
     } catch (error) {
       this.#failed = true;

@@ -26,10 +26,8 @@ type TokenRefusal = "token_invalid" | "token_expired" | "auth_unavailable";
 /** A refused token. `reason` is for the log: what a client gets is the code alone, so as not to teach a forger. */
 export class TokenError extends RequestError {
   declare readonly code: TokenRefusal;
-  readonly reason: string;
   constructor(code: TokenRefusal, reason: string) {
-    super(code);
-    this.reason = reason;
+    super(code, undefined, { reason });
   }
 }
 
@@ -41,17 +39,17 @@ export class TokenError extends RequestError {
 export function verifyToken(token: string, rules: TokenRules): Identity | Promise<Identity> {
   if (token.length > MAX_TOKEN_BYTES) throw new TokenError("token_invalid", `over ${MAX_TOKEN_BYTES} bytes`);
   const header = headerOf(token);
-  rules.jwks?.keepFresh();
-  const keys = candidates(header, rules);
-  if (keys.length > 0) return check(token, keys, rules);
-  const { jwks } = rules;
-  if (!jwks?.mayRefresh) throw noKey(header, rules);
-  return jwks.refresh().then(() => {
-    const found = candidates(header, rules);
-    if (found.length === 0) throw noKey(header, rules);
-    return check(token, found, rules);
-  });
+  try {
+    return check(token, header, rules);
+  } catch (error) {
+    const { jwks } = rules;
+    if (!jwks?.mayRefresh || !(error instanceof UnknownKey)) throw error;
+    return jwks.refresh().then(() => check(token, header, rules));
+  }
 }
+
+/** No key that is known verifies it; one that is not known yet might. */
+class UnknownKey extends TokenError {}
 
 interface Header {
   readonly alg: string;
@@ -79,27 +77,30 @@ function candidates({ alg, kid }: Header, rules: TokenRules): VerificationKey[] 
   );
 }
 
-function noKey({ alg, kid }: Header, rules: TokenRules): TokenError {
-  if (rules.jwks && !rules.jwks.available)
-    return new TokenError("auth_unavailable", "no key set was fetched yet");
-  const named = kid === undefined ? "" : " and that key id";
-  return new TokenError("token_invalid", `no configured key verifies ${alg.slice(0, 16)}${named}`);
-}
-
-function check(token: string, keys: readonly VerificationKey[], rules: TokenRules): Identity {
-  let refusal: unknown;
+/** @throws {TokenError} */
+function check(token: string, header: Header, rules: TokenRules): Identity {
+  const keys = candidates(header, rules);
+  if (keys.length === 0) throw noKey(header, rules);
   for (const { key, algorithms } of keys) {
     try {
-      return identityOf(
-        inTime(jsonwebtoken.verify(token, key, { ...optionsOf(rules), algorithms: [...algorithms] })),
-      );
+      const options = { ...optionsOf(rules), algorithms: [...algorithms] };
+      return identityOf(inTime(jsonwebtoken.verify(token, key, options)));
     } catch (error) {
-      refusal = error;
-      // The signature fitted and a claim did not: no other key would say otherwise.
-      if (!isSignatureError(error)) break;
+      // When the signature fits and a claim does not, no other key would say otherwise.
+      if (!isSignatureError(error)) throw refusalOf(error);
     }
   }
-  throw refusalOf(refusal);
+  const kidKnown = header.kid !== undefined && keys.some(({ kid }) => kid === header.kid);
+  throw kidKnown
+    ? new TokenError("token_invalid", "invalid signature")
+    : new UnknownKey("token_invalid", "invalid signature");
+}
+
+function noKey({ alg, kid }: Header, rules: TokenRules): TokenError {
+  if (rules.jwks && !rules.jwks.available)
+    return new UnknownKey("auth_unavailable", "no key set was fetched yet");
+  const named = kid === undefined ? "" : " and that key id";
+  return new UnknownKey("token_invalid", `no configured key verifies ${alg.slice(0, 16)}${named}`);
 }
 
 function optionsOf(rules: TokenRules): VerifyOptions {

@@ -19,15 +19,19 @@ export interface Backplane {
   unsubscribe(channel: string): void;
   /** @returns how many nodes heard it @throws {RequestError} backplane_unavailable */
   publish(event: Outgoing): Promise<number>;
-  /** Whether events travel both ways now; if not, since when (milliseconds, as `performance.now`). */
+  /** Undefined while events travel both ways; else when they last did (as `performance.now`; -Infinity: never). */
   readonly downSince: number | undefined;
+  /** Times that the way in was made, the first included. */
+  readonly connects: number;
+  /** Round trip of the newest probe that came back, in milliseconds. */
+  readonly probeMs: number;
   close(): Promise<void>;
 }
 
 /** Where a backplane hands in what it hears, and says what it refused. */
 export interface BackplaneEvents {
   event(event: Outgoing, source: "plain" | "framed"): void;
-  refused(reason: RefusedPayload): void;
+  refused(reason: RefusedPayload, channel: string): void;
   /** The way was broken and is mended: on any channel events may have been missed. */
   interrupted(): void;
 }

@@ -4,6 +4,8 @@ import type { Backplane, BackplaneEvents } from "./backplane.ts";
 /** The same promises within one process: development, tests, and one node without Redis. */
 export class MemoryBackplane implements Backplane {
   readonly downSince = undefined;
+  readonly connects = 1;
+  readonly probeMs = 0;
   readonly #channels = new Set<string>();
   readonly #events: BackplaneEvents;
 

@@ -4,6 +4,13 @@ const INTERVAL_MS = 2_000;
 /** Probes that may stay unanswered before the connections are made anew. */
 const MAX_MISSED = 2;
 
+export interface ProbeListener {
+  /** A probe came back: events travel both ways. */
+  heard(): void;
+  /** They stopped coming back; the connections are being made anew. */
+  silent(): void;
+}
+
 /**
  * A message to ourselves by the way that events go, every two seconds. A subscriber connection can fall silent
  * while all looks green (after a failover, behind a black hole): the most reported fault of such gateways. What
@@ -11,21 +18,22 @@ const MAX_MISSED = 2;
  */
 export class Probe {
   roundTripMs = 0;
+  /** When the newest probe came back, as `performance.now`. */
+  heardAt = Number.NEGATIVE_INFINITY;
   readonly #channel: string;
   readonly #commands: Redis;
   readonly #subscriber: Redis;
-  readonly #turn: (up: boolean) => void;
+  readonly #listener: ProbeListener;
   #timer: NodeJS.Timeout | undefined;
   #number = 0;
   #sentAt = 0;
   #missed = 0;
 
-  /** @param turn told `true` for each probe that came back, `false` when they stopped */
-  constructor(channel: string, commands: Redis, subscriber: Redis, turn: (up: boolean) => void) {
+  constructor(channel: string, commands: Redis, subscriber: Redis, listener: ProbeListener) {
     this.#channel = channel;
     this.#commands = commands;
     this.#subscriber = subscriber;
-    this.#turn = turn;
+    this.#listener = listener;
   }
 
   start(): void {
@@ -36,36 +44,38 @@ export class Probe {
     clearInterval(this.#timer);
   }
 
-  /** On a connection that is new; sends the first one at once. */
+  /** On a connection that is new, before anything else there: a long resubscription must not look like silence. */
   async subscribe(): Promise<void> {
     await this.#subscriber.subscribe(this.#channel);
     this.#missed = 0;
-    this.send();
   }
 
   receive(payload: Buffer): void {
-    if (payload.toString() !== String(this.#number)) return;
-    this.roundTripMs = performance.now() - this.#sentAt;
+    // One that was still on its way when a connection broke proves nothing.
+    if (payload.toString() !== String(this.#number) || !this.#connected) return;
+    this.heardAt = performance.now();
+    this.roundTripMs = this.heardAt - this.#sentAt;
     this.#missed = 0;
-    this.#turn(true);
+    this.#listener.heard();
+  }
+
+  send(): void {
+    if (!this.#connected) return; // counted as missed
+    this.#sentAt = performance.now();
+    this.#commands.publish(this.#channel, String(++this.#number)).catch(() => {}); // likewise
+  }
+
+  get #connected(): boolean {
+    return this.#commands.status === "ready" && this.#subscriber.status === "ready";
   }
 
   #tick(): void {
-    if (++this.#missed > MAX_MISSED) {
-      this.#missed = 0;
-      this.#turn(false);
-      // Those that are connecting are at it already.
-      for (const redis of [this.#commands, this.#subscriber])
-        if (redis.status === "ready") redis.disconnect(true);
-      return;
+    if (++this.#missed <= MAX_MISSED) return this.send();
+    this.#missed = 0;
+    this.#listener.silent();
+    // Those that are connecting are at it already.
+    for (const redis of [this.#commands, this.#subscriber]) {
+      if (redis.status === "ready") redis.disconnect(true);
     }
-    this.send();
-  }
-
-  /** Does nothing while a connection is missing: that counts as missed. */
-  send(): void {
-    if (this.#commands.status !== "ready" || this.#subscriber.status !== "ready") return;
-    this.#sentAt = performance.now();
-    this.#commands.publish(this.#channel, String(++this.#number)).catch(() => {}); // counted as missed
   }
 }

@@ -11,8 +11,6 @@ import { Subscriptions } from "./subscriptions.ts";
 
 export interface RedisBackplaneOptions {
   readonly address: RedisAddress;
-  /** PEM of the authority that signed Redis's certificate; the system's when undefined. */
-  readonly ca: string | undefined;
   /** Begins the name of every Redis channel: pub/sub ignores the database number. */
   readonly prefix: string;
   readonly node: string;
@@ -22,8 +20,6 @@ export interface RedisBackplaneOptions {
   /** This Redis can never work, whatever time passes. */
   onFatal(error: Error): void;
 }
-
-type ExactAddress = { [K in keyof RedisAddress]-?: Exclude<RedisAddress[K], undefined> };
 
 /** A Redis that has not answered a command by then is away. */
 const COMMAND_TIMEOUT_MS = 2_000;
@@ -35,14 +31,16 @@ const MAX_RETRY_MS = 2_000;
  * publishers apart. What is internal begins `prefix.`, which no channel name reaches.
  */
 export class RedisBackplane implements Backplane {
-  downSince: number | undefined = performance.now();
+  downSince: number | undefined = Number.NEGATIVE_INFINITY;
   readonly #options: RedisBackplaneOptions;
   readonly #commands: Redis;
   readonly #subscriber: Redis;
   readonly #subscriptions: Subscriptions;
   readonly #probe: Probe;
   #lastProblem: string | undefined;
-  /** Times that the subscriber connection was made, the first included. */
+  #closed = false;
+  /** All that is wanted is subscribed on the present connection. */
+  #renewed = false;
   connects = 0;
 
   constructor(options: RedisBackplaneOptions) {
@@ -53,12 +51,10 @@ export class RedisBackplane implements Backplane {
       `${options.prefix}:${channel}`,
       `${options.prefix}!${channel}`,
     ]);
-    this.#probe = new Probe(
-      `${options.prefix}.probe.${options.node}`,
-      this.#commands,
-      this.#subscriber,
-      (up) => this.#turn(up),
-    );
+    this.#probe = new Probe(`${options.prefix}.probe.${options.node}`, this.#commands, this.#subscriber, {
+      heard: () => this.#renewed && this.#turn(true),
+      silent: () => this.#turn(false),
+    });
     this.#subscriber.on("ready", () => void this.#resume());
     this.#subscriber.on("messageBuffer", (channel: Buffer, payload: Buffer) =>
       this.#receive(channel, payload),
@@ -69,14 +65,13 @@ export class RedisBackplane implements Backplane {
     });
   }
 
-  /** Round trip of the newest probe that came back, in milliseconds. */
   get probeMs(): number {
     return this.#probe.roundTripMs;
   }
 
   start(): void {
     this.#probe.start();
-    for (const redis of [this.#commands, this.#subscriber]) void redis.connect().catch(() => {}); // also an "error" event
+    for (const redis of [this.#commands, this.#subscriber]) connect(redis);
   }
 
   async subscribe(channel: string): Promise<void> {
@@ -100,20 +95,21 @@ export class RedisBackplane implements Backplane {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     this.#probe.stop();
     this.#subscriber.disconnect();
     this.#commands.disconnect();
   }
 
   #connection(role: string): Redis {
-    const { address, ca, node, prefix } = this.#options;
+    const { address, node, prefix } = this.#options;
     const redis = new Redis({
-      ...(address as Partial<ExactAddress>),
-      ...(address.tls && ca !== undefined ? { tls: { ca } } : {}),
+      ...address,
       connectionName: `${prefix}-${role}-${node}`,
       lazyConnect: true,
       connectTimeout: COMMAND_TIMEOUT_MS,
       commandTimeout: COMMAND_TIMEOUT_MS,
+      sentinelCommandTimeout: COMMAND_TIMEOUT_MS,
       // A publish that waits for better times fires late or is lost with the process: it fails now instead.
       enableOfflineQueue: false,
       maxRetriesPerRequest: 0,
@@ -122,16 +118,25 @@ export class RedisBackplane implements Backplane {
       autoResubscribe: false,
       retryStrategy,
       sentinelRetryStrategy: retryStrategy,
+      // A demoted master keeps its connections, and would keep us: leave it when Sentinel says so.
+      failoverDetector: address.sentinels !== undefined,
     });
     redis.on("error", (error: Error) => this.#report(role, error));
     redis.on("close", () => this.#turn(false));
+    // ioredis gives up for good on some errors (a Sentinel that changes its mind in the middle of a connect): we never.
+    redis.on("end", () => {
+      if (!this.#closed) setTimeout(() => connect(redis), retryStrategy(1));
+    });
     return redis;
   }
 
   async #resume(): Promise<void> {
+    this.#renewed = false;
     try {
-      await this.#subscriptions.renew();
       await this.#probe.subscribe();
+      await this.#subscriptions.renew();
+      this.#renewed = true;
+      this.#probe.send();
       if (++this.connects > 1) this.#options.events.interrupted();
     } catch (error) {
       this.#report("subscriber", error as Error);
@@ -146,11 +151,11 @@ export class RedisBackplane implements Backplane {
     if (kind === DOT) return this.#probe.receive(payload);
     const channel = redisChannel.toString("latin1", prefix.length + 1);
     if (payload.length > maxEventBytes + (kind === BANG ? FRAME_OVERHEAD : 0))
-      return events.refused("too_big");
+      return events.refused("too_big", channel);
     if (kind === BANG) {
       const event = unseal(channel, payload);
       if (event) events.event(event, "framed");
-      else events.refused("bad_envelope");
+      else events.refused("bad_envelope", channel);
     } else {
       events.event(outgoingOfPlain(channel, payload), "plain");
     }
@@ -158,7 +163,8 @@ export class RedisBackplane implements Backplane {
 
   #turn(up: boolean): void {
     if (up === (this.downSince === undefined)) return;
-    this.downSince = up ? undefined : performance.now();
+    // Since it was last heard, and not since that was noticed: a black hole takes a while to see.
+    this.downSince = up ? undefined : this.#probe.heardAt;
     if (up) {
       this.#lastProblem = undefined;
       this.#options.log.info("the backplane is up");
@@ -168,7 +174,9 @@ export class RedisBackplane implements Backplane {
   }
 
   /** Once per kind of problem and outage. The error's `command` is never logged: it holds the password. */
-  #report(role: string, { message }: Error): void {
+  #report(role: string, error: Error): void {
+    // Of a host with several addresses ioredis gives an AggregateError, whose message is empty.
+    const message = error.message || (error as NodeJS.ErrnoException).code || error.name;
     if (message === this.#lastProblem) return;
     this.#lastProblem = message;
     this.#options.log.error({ role, reason: message }, "Redis (TIDEGATE_REDIS_URL)");
@@ -198,6 +206,11 @@ const DOT = 0x2e;
 const BANG = 0x21;
 /** What an event's envelope adds to its data: header, names, sender. */
 const FRAME_OVERHEAD = 2_048;
+
+/** What goes wrong arrives as an "error" event too. */
+function connect(redis: Redis): void {
+  redis.connect().catch(() => {});
+}
 
 /** Exponential with full jitter, so that a fleet does not come back as one. */
 function retryStrategy(attempt: number): number {

@@ -1,7 +1,11 @@
+import { promisify } from "node:util";
 import type { Redis } from "ioredis";
 
 /** Redis channels in one SUBSCRIBE: a long list is cut, so that other replies get in between. */
 const BATCH = 1_000;
+
+/** A storm of clients arrives in one tick, each in a callback of its own: microtasks would make a command of each. */
+const afterThisTick = promisify(setImmediate);
 
 /**
  * Which channels this node hears. Those asked for in one tick go out as one command; the order of calls is kept;
@@ -39,9 +43,15 @@ export class Subscriptions {
 
   /** After a reconnect: everything that is wanted, in batches. */
   async renew(): Promise<void> {
-    const names = [...this.#wanted].flatMap(this.#names);
-    for (let at = 0; at < names.length; at += BATCH)
-      await this.#redis.subscribe(...names.slice(at, at + BATCH));
+    let names: string[] = [];
+    // The set itself and no copy: what is unsubscribed meanwhile must not be asked for by a later batch.
+    for (const channel of this.#wanted) {
+      names.push(...this.#names(channel));
+      if (names.length < BATCH) continue;
+      await this.#redis.subscribe(...names);
+      names = [];
+    }
+    if (names.length > 0) await this.#redis.subscribe(...names);
   }
 
   #enqueue(subscribe: boolean, channel: string): Promise<unknown> {
@@ -53,7 +63,7 @@ export class Subscriptions {
     }
     // A batch is closed by one of the other kind: this keeps the order of calls.
     const batch = { subscribe, names: [...names], done: undefined as unknown as Promise<unknown> };
-    batch.done = Promise.resolve().then(() => {
+    batch.done = afterThisTick().then(() => {
       if (this.#queue === batch) this.#queue = undefined;
       return subscribe ? this.#redis.subscribe(...batch.names) : this.#redis.unsubscribe(...batch.names);
     });

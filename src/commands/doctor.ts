@@ -25,11 +25,11 @@ export async function doctor(config: Config): Promise<Finding[]> {
 
 function nodeVersion(): Finding {
   const { node, os, arch, glibc } = platform();
-  const major = Number(process.versions.node.split(".")[0]);
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
   const libc = os === "linux" ? `, glibc ${glibc ?? "none (musl?)"}` : "";
   return {
     what: "Node.js",
-    ok: major >= 20 && major < 23,
+    ok: (major === 20 && minor >= 19) || major === 21 || major === 22,
     found: `${node} on ${os}-${arch}${libc}; needs 20.19 to 22`,
   };
 }
@@ -48,7 +48,7 @@ function descriptors({ max_connections }: Config): Finding {
   try {
     const limit = execFileSync("/bin/sh", ["-c", "ulimit -n"], { encoding: "utf8" }).trim();
     // A socket each, and some for Redis, logs and the process itself.
-    const enough = limit === "unlimited" || (max_connections > 0 && Number(limit) >= max_connections + 200);
+    const enough = limit === "unlimited" || Number(limit) >= max_connections + 200;
     const needs =
       max_connections === 0
         ? "TIDEGATE_MAX_CONNECTIONS is off"
@@ -75,13 +75,12 @@ async function redis({ redis_url, redis_ca }: Config): Promise<Finding> {
   const what = "Redis";
   if (redis_url === undefined)
     return { what, ok: true, found: "none configured: one node alone (TIDEGATE_REDIS_URL)" };
-  const address = parseRedisUrl(redis_url);
   const client = new Redis({
-    ...(address as Partial<Required<typeof address>>),
-    ...(address.tls && redis_ca !== undefined ? { tls: { ca: redis_ca } } : {}),
+    ...parseRedisUrl(redis_url, redis_ca),
     lazyConnect: true,
     connectTimeout: 3_000,
     commandTimeout: 3_000,
+    sentinelCommandTimeout: 3_000,
     retryStrategy: () => null,
     sentinelRetryStrategy: () => null,
   });

@@ -7,8 +7,10 @@ import type { Values } from "./options.ts";
 const PLAIN_NAME = /^[A-Za-z0-9_-]{1,64}$/;
 const NODE_NAME = /^[A-Za-z0-9._-]{1,64}$/;
 
+type Checked = Values & { readonly development: boolean };
+
 /** What is wrong with values that are each well-formed: taken together, or too costly to find out elsewhere. */
-export function check(config: Values & { development: boolean }, serving: boolean): string[] {
+export function check(config: Checked, serving: boolean): string[] {
   return [
     ...checkKeys(config),
     ...(serving ? checkExposure(config) : []),
@@ -17,33 +19,39 @@ export function check(config: Values & { development: boolean }, serving: boolea
   ];
 }
 
-function checkKeys({ jwt_secret, jwt_public_key }: Values): string[] {
+function checkKeys({ jwt_secret, jwt_public_key, jwks_url, development }: Checked): string[] {
   const secrets = (jwt_secret ?? []).map((secret, i) =>
     attempt(`TIDEGATE_JWT_SECRET: secret ${i + 1}`, () => secretKey(secret)),
   );
   const keys = pemBlocks(jwt_public_key ?? "").map((pem, i) =>
     attempt(`TIDEGATE_JWT_PUBLIC_KEY: key ${i + 1}`, () => publicKey(pem)),
   );
-  return [...secrets, ...keys].flat();
+  const none = !development && jwks_url === undefined && secrets.length + keys.length === 0;
+  return [
+    ...secrets,
+    ...keys,
+    none ? ["TIDEGATE_JWT_SECRET or TIDEGATE_JWT_PUBLIC_KEY: holds no key"] : [],
+  ].flat();
 }
 
-function checkExposure({
-  development,
-  host,
-  admin_host,
-  allowed_origins,
-}: Values & { development: boolean }): string[] {
+function checkExposure(config: Checked): string[] {
+  const { development, host, admin_host, allowed_origins, token_cookie } = config;
   if (development) {
-    return [host, admin_host].every(isLoopback)
-      ? []
-      : [
+    const open = ![host, admin_host].every(isLoopback);
+    return open
+      ? [
           "TIDEGATE_HOST: development mode binds to a loopback address only; for more configure TIDEGATE_JWT_SECRET, TIDEGATE_JWT_PUBLIC_KEY or TIDEGATE_JWKS_URL",
-        ];
+        ]
+      : [];
   }
-  return allowed_origins === undefined
-    ? [
-        "TIDEGATE_ALLOWED_ORIGINS is required in production: a list of origins, `same-origin`, `none` (no browsers) or `*`",
-      ]
+  if (allowed_origins === undefined) {
+    return [
+      "TIDEGATE_ALLOWED_ORIGINS is required in production: a list of origins, `same-origin`, `none` (no browsers) or `*`",
+    ];
+  }
+  // With both, any page on the web acts as whoever visits it (CWE-1385).
+  return allowed_origins === "*" && token_cookie !== undefined
+    ? ["TIDEGATE_TOKEN_COOKIE: not with TIDEGATE_ALLOWED_ORIGINS=*, list the origins"]
     : [];
 }
 

@@ -60,7 +60,9 @@ export function readConfig({
             ? "file"
             : "default";
   }
-  const development = !(texts.jwt_secret || texts.jwt_public_key || texts.jwks_url);
+  const development = [texts.jwt_secret, texts.jwt_public_key, texts.jwks_url].every(
+    (text) => text === undefined,
+  );
   const values: Record<string, unknown> = {};
   const unread: string[] = [];
   for (const name of NAMES) {
@@ -101,10 +103,13 @@ function fromEnvironment(
   if (path === undefined) return direct;
   if (direct !== undefined) problems.push(`${variable} and ${variable}_FILE are both set`);
   try {
-    return readFileSync(path, "utf8").trim();
+    const content = readFileSync(path, "utf8").trim();
+    // An empty one is a secret that is not mounted yet, and no reason for development mode.
+    if (content === "") problems.push(`${variable}_FILE: ${path} is empty`);
+    return content;
   } catch (error) {
     problems.push(`${variable}_FILE: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
-    return undefined;
+    return "";
   }
 }
 
@@ -134,19 +139,17 @@ function asText(value: unknown): string {
   return isObject(value) ? JSON.stringify(value) : String(value);
 }
 
-const NOT_OPTIONS = new Set(["TIDEGATE_CONFIG"]);
-/** What Kubernetes sets for services whose name begins with `tidegate`. */
-const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?$/;
+/** What Kubernetes sets for services whose name begins with `tidegate`; TIDEGATE_X_PORT is told by its value. */
+const SERVICE_LINK = /_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$/;
+const LINK_VALUE = /^(tcp|udp|sctp):\/\//;
 
 function unknownVariables(environment: ConfigInput["environment"]): string[] {
-  const known = new Set(NAMES.flatMap((name) => [environmentName(name), `${environmentName(name)}_FILE`]));
+  const known = new Set([
+    ...NAMES.flatMap((name) => [environmentName(name), `${environmentName(name)}_FILE`]),
+    "TIDEGATE_CONFIG",
+  ]);
   return Object.keys(environment)
-    .filter(
-      (name) =>
-        name.startsWith("TIDEGATE_") &&
-        !known.has(name) &&
-        !NOT_OPTIONS.has(name) &&
-        !SERVICE_LINK.test(name),
-    )
+    .filter((name) => name.startsWith("TIDEGATE_") && !known.has(name))
+    .filter((name) => !SERVICE_LINK.test(name) && !LINK_VALUE.test(environment[name] ?? ""))
     .map((name) => `${name} is no option: a typing error?`);
 }

@@ -105,6 +105,8 @@ export const url: Kind<string> = {
   read(value) {
     if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
       throw new Error("is not an http or https URL");
+    if (new URL(value).username !== "" || new URL(value).password !== "")
+      throw new Error("holds credentials: URLs get logged");
     return value;
   },
 };
@@ -114,6 +116,7 @@ export const origins: Kind<OriginRule> = {
   read(value) {
     if (value === "*" || value === "same-origin" || value === "none") return value;
     const list = items(value);
+    if (list.length === 0) throw new Error("is an empty list: say `none` if no browser may connect");
     const wrong = list.find((origin) => !isOrigin(origin));
     if (wrong !== undefined) {
       throw new Error(
@@ -131,8 +134,9 @@ export const networks: Kind<BlockList> = {
     for (const item of items(value)) {
       const [address = "", bits] = item.split("/", 2);
       const family = isIP(address);
-      const prefix = Number(bits ?? (family === 6 ? 128 : 32));
-      if (family === 0 || !Number.isInteger(prefix) || prefix > (family === 6 ? 128 : 32)) {
+      const widest = family === 6 ? 128 : 32;
+      const prefix = Number(bits ?? widest);
+      if (family === 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits)) || prefix > widest) {
         throw new Error(`"${item}" is not an address or network like 10.0.0.0/8`);
       }
       list.addSubnet(address, prefix, family === 6 ? "ipv6" : "ipv4");

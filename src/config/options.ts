@@ -49,7 +49,6 @@ export const OPTIONS = {
   log_level: option({
     kind: kind.oneOf("fatal", "error", "warn", "info", "debug"),
     default: "info",
-    development: "warn",
     about: "Least severity that is logged (JSON lines on standard output).",
   }),
 

@@ -125,7 +125,7 @@ export const CODES = {
     status: 404,
     temporary: false,
     title: "Nothing is here",
-    cure: "See the routes in README.md.",
+    cure: "See the routes in PROTOCOL.md, section 6.",
   },
   method_not_allowed: {
     status: 405,
@@ -177,9 +177,10 @@ export const CODES = {
     cure: "Unsubscribe first. The limit is TIDEGATE_MAX_CHANNELS_PER_CONNECTION.",
   },
   command_rate: {
+    close: 4429,
     temporary: true,
     title: "The connection sends commands faster than it may",
-    cure: "Slow down to `welcome.limits.commands_per_second` (TIDEGATE_COMMAND_RATE).",
+    cure: "Slow down to `welcome.limits.commands_per_second` (TIDEGATE_COMMAND_RATE); each channel of a `subscribe` counts. A client that goes on is closed.",
   },
   // the node's own state
   backplane_unavailable: {
@@ -234,19 +235,27 @@ export function shouldReconnect(close: number): boolean {
 export class RequestError extends Error {
   override readonly name = "RequestError";
   readonly code: Code;
+  /** For the log alone: the rule that was broken, where telling it would teach a forger. */
+  readonly reason: string;
   /** The channel that it is about. */
   readonly channel: string | undefined;
-  /** For the log, and for clients in development mode: what would have helped. */
+  /** What would have helped. */
   readonly hint: string | undefined;
 
   constructor(
     code: Code,
     message?: string,
-    about: { channel?: string | undefined; hint?: string | undefined } = {},
+    about: { channel?: string | undefined; hint?: string | undefined; reason?: string } = {},
   ) {
     super(message ?? CODES[code].title);
     this.code = code;
+    this.reason = about.reason ?? this.message;
     this.channel = about.channel;
     this.hint = about.hint;
+  }
+
+  /** For development mode: what helps whoever asked. */
+  get help(): string | undefined {
+    return this.hint ?? (this.reason === this.message ? undefined : this.reason);
   }
 }

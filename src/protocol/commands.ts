@@ -27,13 +27,11 @@ export type Command =
   | Publish
   | { readonly type: "ping"; readonly ref: Ref | undefined };
 
-export type CommandType = Command["type"];
-
 /** A frame that is no command. `ref` is what could be read of it. */
 export class CommandError extends RequestError {
   readonly ref: Ref | undefined;
-  constructor(error: RequestError, ref: Ref | undefined) {
-    super(error.code, error.message, { channel: error.channel, hint: error.hint });
+  constructor({ code, message, channel, hint, reason }: RequestError, ref: Ref | undefined) {
+    super(code, message, { channel, hint, reason });
     this.ref = ref;
   }
 }
@@ -142,7 +140,7 @@ function decodePublish(
 ): Publish {
   const channel = channelOf(frame);
   const fields = members(text);
-  const event = frame.event === undefined ? undefined : frame.event;
+  const { event } = frame;
   if (event !== undefined && !isObject(event))
     throw new RequestError("bad_event", "`event` is an object", { channel });
   const eventFields = event ? members(member(fields, "event") as string) : fields;

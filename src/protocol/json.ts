@@ -20,7 +20,8 @@ export function members(text: string): Member[] {
     const rawKey = text.slice(at, keyEnd);
     const start = skipSpace(text, skipSpace(text, keyEnd) + 1); // the one character between is the colon
     const end = valueEnd(text, start);
-    found.push({ key: JSON.parse(rawKey) as string, rawKey, value: text.slice(start, end) });
+    const key = rawKey.includes("\\") ? (JSON.parse(rawKey) as string) : rawKey.slice(1, -1);
+    found.push({ key, rawKey, value: text.slice(start, end) });
     at = skipSpace(text, end);
     if (text[at] === ",") at = skipSpace(text, at + 1);
   }
@@ -32,11 +33,11 @@ export function member(of: readonly Member[], key: string): string | undefined {
   return of.findLast((m) => m.key === key)?.value;
 }
 
-const SPACE = /[ \t\n\r]/;
-const SCALAR_END = /[,}\] \t\n\r]/;
+/** JSON's four space characters are below it, and nothing else that stands between tokens. */
+const FIRST_VISIBLE = 0x21;
 
 function skipSpace(text: string, at: number): number {
-  while (at < text.length && SPACE.test(text.charAt(at))) at++;
+  while (text.charCodeAt(at) < FIRST_VISIBLE) at++;
   return at;
 }
 
@@ -51,11 +52,16 @@ function stringEnd(text: string, at: number): number {
   }
 }
 
+/** A character of a number, `true`, `false` or `null`: no space, comma or closing bracket. NaN at the end. */
+function isScalar(code: number): boolean {
+  return code >= FIRST_VISIBLE && code !== 0x2c && code !== 0x5d && code !== 0x7d;
+}
+
 function valueEnd(text: string, at: number): number {
   const first = text[at];
   if (first === '"') return stringEnd(text, at);
   if (first !== "{" && first !== "[") {
-    while (at < text.length && !SCALAR_END.test(text.charAt(at))) at++;
+    while (isScalar(text.charCodeAt(at))) at++;
     return at;
   }
   for (let depth = 0; ; ) {

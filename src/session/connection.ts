@@ -9,7 +9,8 @@ export interface Connection {
   readonly transport: "websocket";
   /** Puts events on the wire in one write. The transport itself ends a client that takes nothing. */
   deliver(events: readonly Outgoing[]): void;
-  send(frame: ServerFrame): void;
+  /** All in one write. */
+  send(...frames: readonly ServerFrame[]): void;
   /** Ends the connection; the session hears `end` as for any other end. */
   close(reason: CloseReason): void;
 }

@@ -4,6 +4,8 @@ export class Rate {
   readonly #burst: number;
   #left: number;
   #at = performance.now();
+  /** Refused since the bucket was last full. */
+  refused = 0;
 
   /** @param perSecond 0: no limit @param burst how many may come at once after a quiet time */
   constructor(perSecond: number, burst: number) {
@@ -18,8 +20,17 @@ export class Rate {
     const now = performance.now();
     this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond);
     this.#at = now;
-    if (this.#left < 1) return false;
+    if (this.#left === this.#burst) this.refused = 0;
+    if (this.#left < 1) {
+      this.refused++;
+      return false;
+    }
     this.#left--;
     return true;
+  }
+
+  /** For something that passed and costs as much as `more` others: on credit, paid back before the next may pass. */
+  charge(more: number): void {
+    this.#left -= more;
   }
 }

@@ -12,6 +12,7 @@ import type { Connection } from "./connection.ts";
 import type { Deadlines, Mortal } from "./deadlines.ts";
 import { authorise, type Publisher } from "./publisher.ts";
 import { Rate } from "./rate.ts";
+import { isDenial, logRefusal } from "./refusal.ts";
 
 /** What all sessions of a node share. */
 export interface SessionContext {
@@ -62,6 +63,7 @@ export class Session implements Subscriber, Mortal {
   #deadline: number;
   #ended = false;
   readonly #subscriptions = new Set<string>();
+  outbox: Subscriber["outbox"];
   /** Channels with commands under way: the last of them. */
   #tails: Map<string, Promise<void>> | undefined;
   #underWay = 0;
@@ -105,7 +107,7 @@ export class Session implements Subscriber, Mortal {
   receive(text: string, payload?: Uint8Array): void {
     let command: Command;
     try {
-      if (!this.#rate.take()) throw new CommandError(new RequestError("command_rate"), undefined);
+      if (!this.#mayCommand()) return;
       command = decodeCommand(text, payload);
     } catch (error) {
       return this.#refuse(error, error instanceof CommandError ? error.ref : undefined);
@@ -118,7 +120,16 @@ export class Session implements Subscriber, Mortal {
 
   /** A frame that is none. */
   reject(error: RequestError): void {
-    this.#refuse(error, undefined);
+    if (this.#mayCommand()) this.#refuse(error, undefined);
+  }
+
+  /** Over the rate it is told so; going on like that after a burst of answers ends it. */
+  #mayCommand(): boolean {
+    const { commandRate } = this.#context;
+    if (this.#rate.take()) return true;
+    if (this.#rate.refused > commandRate * BURST_SECONDS) this.#close("command_rate");
+    else this.#refuse(new RequestError("command_rate", `the limit is ${commandRate} a second`), undefined);
+    return false;
   }
 
   deliver(events: readonly Outgoing[]): void {
@@ -131,8 +142,13 @@ export class Session implements Subscriber, Mortal {
     this.#connection.deliver(events);
   }
 
-  interrupted(channel: string): void {
-    this.#connection.send({ type: "subscribed", channel, resumed: false, reason: "history_lost" });
+  interrupted(channels: readonly string[]): void {
+    const still = channels.filter((channel) => this.#subscriptions.has(channel));
+    this.#connection.send(
+      ...still.map(
+        (channel): ServerFrame => ({ type: "subscribed", channel, resumed: false, reason: "history_lost" }),
+      ),
+    );
   }
 
   /** The connection is gone. */
@@ -159,11 +175,7 @@ export class Session implements Subscriber, Mortal {
     if (!identity) return this.#refuse(new RequestError("auth_required"), command.ref);
     switch (command.type) {
       case "subscribe":
-        for (const channel of command.channels) {
-          const confirm = () => this.#reply(command.ref, { type: "subscribed", channel });
-          this.#inOrder(channel, command.ref, () => this.#subscribe(channel, confirm));
-        }
-        return;
+        return this.#subscribeAll(command.channels, command.ref, (frame) => this.#reply(command.ref, frame));
       case "unsubscribe":
         return this.#inOrder(command.channel, command.ref, async () =>
           this.#unsubscribe(command.channel, command.ref),
@@ -191,6 +203,23 @@ export class Session implements Subscriber, Mortal {
     tails.set(channel, tail);
   }
 
+  /** Each channel costs as a command: a thousand in one frame are no cheaper than in a thousand. */
+  #subscribeAll(
+    channels: readonly string[],
+    ref: Ref | undefined,
+    answer: (frame: ServerFrame) => void,
+  ): void {
+    const { maxChannels } = this.#context;
+    if (maxChannels > 0 && channels.length > maxChannels) {
+      return this.#refuse(new RequestError("too_many_channels", `the limit is ${maxChannels}`), ref);
+    }
+    this.#rate.charge(Math.max(0, channels.length - 1));
+    for (const channel of channels) {
+      const confirm = () => answer({ type: "subscribed", channel });
+      this.#inOrder(channel, ref, () => this.#subscribe(channel, confirm));
+    }
+  }
+
   async #subscribe(channel: string, confirm: () => void): Promise<void> {
     if (this.#ended) return;
     const { hub, rules, maxChannels } = this.#context;
@@ -204,11 +233,14 @@ export class Session implements Subscriber, Mortal {
       await hub.subscribe(channel, this, () => {
         if (this.#ended || !this.#subscriptions.has(channel)) return false;
         confirm();
-        return true;
+        return !this.#ended; // a client that was full already is ended by its confirmation
       });
     } catch (error) {
       this.#subscriptions.delete(channel);
       throw error;
+    }
+    if (!this.#ended && !this.#subscriptions.has(channel)) {
+      throw new RequestError("forbidden", "the fresh token does not grant it", { channel });
     }
   }
 
@@ -277,13 +309,8 @@ export class Session implements Subscriber, Mortal {
     if (!this.#identity) return;
     const channels = this.#initial;
     this.#initial = [];
-    for (const channel of channels) {
-      if (!isChannel(channel)) this.#refuse(new RequestError("bad_channel"), undefined);
-      else
-        this.#inOrder(channel, undefined, () =>
-          this.#subscribe(channel, () => this.#connection.send({ type: "subscribed", channel })),
-        );
-    }
+    if (!channels.every(isChannel)) this.#refuse(new RequestError("bad_channel"), undefined);
+    this.#subscribeAll(channels.filter(isChannel), undefined, (frame) => this.#connection.send(frame));
   }
 
   #reply(ref: Ref | undefined, frame: ServerFrame): void {
@@ -298,13 +325,10 @@ export class Session implements Subscriber, Mortal {
       log.error({ ...about, channel, err: error }, "a command failed");
       return this.#close("internal");
     }
-    const { code, message, hint } = error;
+    const { code, message, help } = error;
     counts.commandError(code);
     const named = error.channel ?? channel;
-    log[code === "forbidden" ? "info" : "debug"](
-      { ...about, code, channel: named, reason: reasonOf(error), hint },
-      "refused",
-    );
+    logRefusal(log, isDenial(error) ? "info" : "debug", error, about);
     this.#connection.send({
       type: "error",
       ...withRef(ref),
@@ -312,14 +336,9 @@ export class Session implements Subscriber, Mortal {
       message,
       ...(named === undefined ? {} : { channel: named }),
       temporary: CODES[code].temporary,
-      ...(hints && hint !== undefined ? { hint } : {}),
+      ...(hints && help !== undefined ? { hint: help } : {}),
     });
   }
-}
-
-/** A refused token has a reason that is for the log alone. */
-function reasonOf(error: RequestError): string {
-  return error instanceof TokenError ? error.reason : error.message;
 }
 
 function closeReasonOf(error: unknown): CloseReason {

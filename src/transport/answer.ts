@@ -24,7 +24,7 @@ const EXTRA: Partial<Record<Code, Record<string, string>>> = {
 };
 
 /** RFC 9457. `detail` says which rule; never what the caller sent as a secret. */
-export function problem(error: RequestError, hints: boolean): Answer {
+function problem(error: RequestError, hints: boolean): Answer {
   const row = CODES[error.code];
   const status = "status" in row ? row.status : 400;
   const body = {
@@ -33,7 +33,7 @@ export function problem(error: RequestError, hints: boolean): Answer {
     status,
     code: error.code,
     ...(error.message === row.title ? {} : { detail: error.message }),
-    ...(hints && error.hint !== undefined ? { hint: error.hint } : {}),
+    ...(hints && error.help !== undefined ? { hint: error.help } : {}),
     temporary: row.temporary,
   };
   const retry: Record<string, string> = row.temporary ? { "retry-after": "1" } : {};

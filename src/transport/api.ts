@@ -38,6 +38,9 @@ async function publish(request: Request, options: ApiOptions): Promise<Answer> {
   if (!isChannel(channel)) throw new RequestError("bad_channel");
   if (!/^application\/json\b/i.test(request.head.contentType ?? ""))
     throw new RequestError("unsupported_media_type");
+  if (request.head.idempotencyKey !== undefined) {
+    throw new RequestError("not_supported", "`Idempotency-Key` needs history, which this node does not keep");
+  }
   const body = await request.body();
   const text = isUtf8(body) ? body.toString("utf8") : "";
   const value = parse(text);

@@ -3,6 +3,8 @@ import type { CloseReason } from "../protocol/codes.ts";
 /** Balancers that probe every second have noticed by then that this node is not ready. */
 const NOTICE_MS = 3_000;
 const STEP_MS = 50;
+/** For HTTP requests under way at the end: as long as one may wait for the backplane. */
+const MAX_REQUEST_MS = 2_000;
 
 export interface Closable {
   close(reason: CloseReason): void;
@@ -11,14 +13,17 @@ export interface Closable {
 /** Ends all connections of a node that is stopped: at a flat rate, since all at once would come back as a storm. */
 export class Drain {
   readonly #connections: Iterable<Closable>;
+  readonly #requests: { readonly open: number };
   readonly #timeMs: number;
   /** The node says that it is not ready, and still takes whom it is sent. */
   begun = false;
   /** Nobody new any more. */
   closing = false;
 
-  constructor(connections: Iterable<Closable>, timeMs: number) {
+  /** @param requests HTTP requests that are being answered */
+  constructor(connections: Iterable<Closable>, requests: { readonly open: number }, timeMs: number) {
     this.#connections = connections;
+    this.#requests = requests;
     this.#timeMs = timeMs;
   }
 
@@ -31,13 +36,15 @@ export class Drain {
     closeDoor();
     for (;;) {
       const left = [...this.#connections];
-      if (left.length === 0) return;
+      if (left.length === 0) break;
       const steps = Math.max(1, Math.ceil((end - performance.now()) / STEP_MS));
       for (const connection of left.slice(0, Math.ceil(left.length / steps)))
         connection.close("shutting_down");
-      if (steps === 1) return;
+      if (steps === 1) break;
       await sleep(STEP_MS);
     }
+    for (let waited = 0; this.#requests.open > 0 && waited < MAX_REQUEST_MS; waited += STEP_MS)
+      await sleep(STEP_MS);
   }
 
   #any(): boolean {

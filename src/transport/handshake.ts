@@ -1,8 +1,7 @@
 import type { Identity } from "../auth/identity.ts";
 import { isOriginAllowed, type OriginRule } from "../auth/origin.ts";
-import { TokenError } from "../auth/token.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { BEARER_PREFIX, SUBPROTOCOLS, type Subprotocol } from "../protocol/frames.ts";
+import { SUBPROTOCOLS, type Subprotocol } from "../protocol/frames.ts";
 import type { Rate } from "../session/rate.ts";
 import { tokenOf } from "./credential.ts";
 import type { RequestHead } from "./request.ts";
@@ -33,10 +32,7 @@ export interface Admitted {
  * @throws {RequestError}
  */
 export function admit(head: RequestHead, rules: HandshakeRules): Admitted | Promise<Admitted> {
-  if (rules.draining()) throw new RequestError("shutting_down");
-  if (rules.maxConnections > 0 && rules.connections() >= rules.maxConnections) {
-    throw new RequestError("over_capacity", `the limit is ${rules.maxConnections} connections`);
-  }
+  checkRoom(rules);
   if (!rules.rate.take()) throw new RequestError("handshake_rate");
   checkOrigin(head, rules.origins);
   const protocol = choose(head.protocols);
@@ -48,19 +44,30 @@ export function admit(head: RequestHead, rules: HandshakeRules): Admitted | Prom
     : { identity, protocol };
 }
 
+/** @throws {RequestError} shutting_down, over_capacity */
+export function checkRoom({ draining, maxConnections, connections }: HandshakeRules): void {
+  if (draining()) throw new RequestError("shutting_down");
+  if (maxConnections > 0 && connections() >= maxConnections) {
+    throw new RequestError("over_capacity", `the limit is ${maxConnections} connections`);
+  }
+}
+
 /** @throws {RequestError} origin_not_allowed */
 export function checkOrigin({ origin, ownOrigin }: RequestHead, rule: OriginRule): void {
   if (origin !== undefined && !isOriginAllowed(rule, origin, ownOrigin))
     throw new RequestError("origin_not_allowed");
 }
 
-/** The first known one of the offer; a token among them is never it, so that it is never echoed. */
+/**
+ * The first known one of the offer; a token among them is never it, so that it is never echoed. A browser that
+ * offered a token alone would drop the connection, because nothing was chosen: it is told instead.
+ */
 function choose(offer: readonly string[]): Subprotocol | undefined {
   const known = offer.find((protocol): protocol is Subprotocol =>
     SUBPROTOCOLS.includes(protocol as Subprotocol),
   );
-  if (known === undefined && offer.some((protocol) => !protocol.startsWith(BEARER_PREFIX))) {
-    throw new RequestError("bad_subprotocol");
+  if (known === undefined && offer.length > 0) {
+    throw new RequestError("bad_subprotocol", "offer `tidegate.v1`, also beside `bearer.<token>`");
   }
   return known;
 }
@@ -71,7 +78,6 @@ function choose(offer: readonly string[]): Subprotocol | undefined {
  */
 export function checkForm(req: HttpRequest): void {
   const wrong = (what: string) => new RequestError("bad_handshake", what);
-  if (req.getMethod() !== "get") throw wrong("the method is GET");
   if (!hasToken(req.getHeader("upgrade"), "websocket")) throw wrong("header `Upgrade` contains `websocket`");
   if (!hasToken(req.getHeader("connection"), "upgrade"))
     throw wrong("header `Connection` contains `Upgrade`");
@@ -90,9 +96,4 @@ export function checkForm(req: HttpRequest): void {
 
 function hasToken(header: string, token: string): boolean {
   return header.split(",").some((item) => item.trim().toLowerCase() === token);
-}
-
-/** For the log: why a request was refused. A client learns the code alone. */
-export function refusalReason(error: RequestError): string {
-  return error instanceof TokenError ? error.reason : error.message;
 }

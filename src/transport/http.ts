@@ -2,6 +2,7 @@ import type { BlockList } from "node:net";
 import type { Logger } from "pino";
 import type { OriginRule } from "../auth/origin.ts";
 import { RequestError } from "../protocol/codes.ts";
+import { isDenial, logRefusal } from "../session/refusal.ts";
 import { type Answer, problemOf, write } from "./answer.ts";
 import { preflight, withCors } from "./cors.ts";
 import { checkOrigin } from "./handshake.ts";
@@ -29,6 +30,8 @@ export interface HttpOptions {
   readonly maxBodyBytes: number;
   readonly hints: boolean;
   readonly log: Logger;
+  /** Counted while it is being answered, so that a node that stops can wait for it. */
+  readonly requests: { open: number };
 }
 
 /**
@@ -46,7 +49,9 @@ export function serveHttp(app: TemplatedApp, routes: readonly Route[], options: 
     app.options(path, (res, req) => answerRequest(res, req, 0, () => preflight(methods), options));
     app.any(path, (res, req) => answerRequest(res, req, 0, () => methodNotAllowed(methods), options));
   }
-  app.any("/ws", (res, req) => answerRequest(res, req, 0, () => methodNotAllowed("GET"), options));
+  // `GET /ws` is the handshake's; a page that asks it why it was refused, with its token, sends a preflight first.
+  app.options("/ws", (res, req) => answerRequest(res, req, 0, () => preflight("GET, OPTIONS"), options));
+  app.any("/ws", (res, req) => answerRequest(res, req, 0, () => methodNotAllowed("GET, OPTIONS"), options));
   app.any("/*", (res, req) => answerRequest(res, req, 0, notFound, options));
 }
 
@@ -67,7 +72,7 @@ function answerRequest(
   options: HttpOptions,
   hasBody = false,
 ): void {
-  const { log } = options;
+  const { log, requests } = options;
   const head = readHead(res, req, options.trustedProxies);
   const rawParams = Array.from({ length: paramCount }, (_, i) => req.getParameter(i) ?? "");
   const aborted = new AbortController();
@@ -79,16 +84,20 @@ function answerRequest(
       const params = rawParams.map(decodeParam);
       return await handle({ head, params, body: async () => (body ? await body : Buffer.alloc(0)) });
     } catch (error) {
-      if (!(error instanceof RequestError)) log.error({ err: error, path: head.path }, "a request failed");
+      const about = { path: head.path, address: head.address, origin: head.origin?.slice(0, 200) };
+      if (!(error instanceof RequestError)) log.error({ ...about, err: error }, "a request failed");
+      else logRefusal(log, isDenial(error) ? "info" : "debug", error, about);
       return problemOf(error, options.hints);
     }
   };
+  requests.open++;
   answer()
     .then((answered) => {
       if (aborted.signal.aborted) return;
       write(res, withCors(answered, head, options.origins), head.method === "HEAD");
     })
-    .catch((error: unknown) => log.error({ err: error, path: head.path }, "an answer could not be written"));
+    .catch((error: unknown) => log.error({ err: error, path: head.path }, "an answer could not be written"))
+    .finally(() => requests.open--);
 }
 
 function decodeParam(raw: string): string {

@@ -16,6 +16,7 @@ export interface RequestHead {
   /** Of a WebSocket handshake: the offer in `Sec-WebSocket-Protocol`. */
   readonly protocols: readonly string[];
   readonly contentType: string | undefined;
+  readonly idempotencyKey: string | undefined;
   /** The client's address, as far as trusted proxies tell it. For logs. */
   readonly address: string;
   /** The scheme and host under which the client reached us. */
@@ -38,9 +39,19 @@ export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList
     cookie: header("cookie"),
     protocols: list(req.getHeader("sec-websocket-protocol")),
     contentType: header("content-type"),
-    address: behindProxy ? clientAddress(trusted, peer, req.getHeader("x-forwarded-for")) : peer,
+    idempotencyKey: header("idempotency-key"),
+    address: behindProxy ? clientAddress(trusted, peer, headerLines(req, "x-forwarded-for")) : peer,
     ownOrigin: `${scheme}://${host}`,
   };
+}
+
+/** A header that may come in several lines: `getHeader` knows the first alone, which can be the client's own. */
+function headerLines(req: HttpRequest, name: string): string {
+  const lines: string[] = [];
+  req.forEach((key, value) => {
+    if (key === name) lines.push(value);
+  });
+  return lines.join(",");
 }
 
 function list(header: string): string[] {

@@ -6,6 +6,9 @@ import type {
   us_socket_context_t,
   WebSocket,
 } from "uWebSockets.js";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 /*
  * The only module that loads uWebSockets.js: a native addon that is not on npm under its own name
@@ -16,6 +19,8 @@ export type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_sock
 
 /** What is used of it. The typings of the package declare constants as types, hence our own. */
 export interface Uws {
+  /** The package that was loaded, like `uws-pack@20.0.8`. */
+  readonly name: string;
   App(): TemplatedApp;
   us_listen_socket_close(socket: us_listen_socket): void;
   us_socket_local_port(socket: us_listen_socket): number;
@@ -41,10 +46,21 @@ export async function loadUws(): Promise<Uws> {
   try {
     const module = (await import("uWebSockets.js")) as unknown as Uws & { default?: Uws };
     // uws-pack has named exports; builds made for newer platforms are CommonJS and arrive as the default.
-    return typeof module.App === "function" ? module : (module.default as Uws);
+    const { App, us_listen_socket_close, us_socket_local_port } =
+      typeof module.App === "function" ? module : (module.default as Uws);
+    return { name: packageName(), App, us_listen_socket_close, us_socket_local_port };
   } catch (cause) {
     throw new UnsupportedPlatform(explain(platform(), cause), { cause });
   }
+}
+
+function packageName(): string {
+  const entry = fileURLToPath(import.meta.resolve("uWebSockets.js"));
+  const folder = dirname(entry);
+  const manifest = [folder, dirname(folder)].map((at) => join(at, "package.json")).find(existsSync);
+  if (!manifest) return "unknown";
+  const { name, version } = JSON.parse(readFileSync(manifest, "utf8")) as { name: string; version: string };
+  return `${name}@${version}`;
 }
 
 export interface Platform {

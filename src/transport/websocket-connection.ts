@@ -97,13 +97,13 @@ export class WebSocketConnection implements Connection, Beating {
     const socket = this.#socket;
     if (!socket || this.#reason) return;
     this.#counts.writes++;
-    const [only] = events;
-    if (events.length === 1 && only) this.#sendEvent(socket, only);
-    else {
-      socket.cork(() => {
-        for (const event of events) if (!this.#sendEvent(socket, event)) return;
-      });
+    if (events.length === 1) {
+      this.#sendEvent(socket, events[0] as Outgoing);
+      return;
     }
+    socket.cork(() => {
+      for (const event of events) if (!this.#sendEvent(socket, event)) return;
+    });
   }
 
   /** After a send that was dropped nothing more is sent, or a later event could arrive behind a hole. */
@@ -118,15 +118,20 @@ export class WebSocketConnection implements Connection, Beating {
     return true;
   }
 
-  send(frame: ServerFrame): void {
-    if (!this.#socket || this.#reason) return;
-    if (this.#socket.send(JSON.stringify(frame)) === DROPPED) this.#abandon(this.#socket);
+  send(...frames: readonly ServerFrame[]): void {
+    const socket = this.#socket;
+    if (!socket || this.#reason) return;
+    socket.cork(() => {
+      for (const frame of frames) {
+        if (socket.send(JSON.stringify(frame)) === DROPPED) return this.#abandon(socket);
+      }
+    });
   }
 
   ping(): void {
     if (!this.#socket || this.#reason) return;
     this.#pingedAt = performance.now();
-    this.#socket.ping();
+    if (this.#socket.ping() === DROPPED) this.#abandon(this.#socket);
   }
 
   get awaitsPong(): boolean {

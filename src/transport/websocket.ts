@@ -1,10 +1,11 @@
 import type { BlockList } from "node:net";
 import type { Logger } from "pino";
 import { RequestError } from "../protocol/codes.ts";
+import { logRefusal } from "../session/refusal.ts";
 import { Session, type SessionContext } from "../session/session.ts";
 import { problemOf, write } from "./answer.ts";
 import { withCors } from "./cors.ts";
-import { type Admitted, admit, checkForm, type HandshakeRules, refusalReason } from "./handshake.ts";
+import { type Admitted, admit, checkForm, checkRoom, type HandshakeRules } from "./handshake.ts";
 import type { Heartbeat } from "./heartbeat.ts";
 import { type RequestHead, readHead } from "./request.ts";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./uws.ts";
@@ -94,8 +95,8 @@ function handshake(
   const accept = (admitted: Admitted) => {
     if (over) return;
     if (!context) return refuse(new RequestError("upgrade_required"));
-    over = true;
     upgrade(res, head, key, admitted, options, context);
+    over = true;
   };
   try {
     if (context || req.getHeader("upgrade") !== "") checkForm(req);
@@ -105,7 +106,12 @@ function handshake(
     res.onAborted(() => {
       over = true;
     });
-    admitted.then(accept, refuse);
+    admitted
+      .then((found) => {
+        checkRoom(options.rules); // others came while a key was fetched
+        accept(found);
+      })
+      .catch(refuse);
   } catch (error) {
     refuse(error);
   }
@@ -136,13 +142,13 @@ function refuseHandshake(
 ): void {
   const { log, hints, rules, refused } = options;
   if (error instanceof RequestError) {
-    if (error.code !== "upgrade_required") {
-      const { code } = error;
-      log.info(
-        { code, reason: refusalReason(error), address: head.address, origin: head.origin },
-        "handshake refused",
-      );
-    }
+    // 426 is the good answer to a client that asks why its handshakes fail.
+    const level = error.code === "upgrade_required" ? "debug" : "info";
+    logRefusal(log, level, error, {
+      path: head.path,
+      address: head.address,
+      origin: head.origin?.slice(0, 200),
+    });
     refused(error.code);
   } else {
     log.error({ err: error }, "a handshake failed");
