@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+
+const STOP_PATIENCE_MS = 3_000;
+const KEPT_OUTPUT = 16_000;
+const running = new Set<Child>();
+
+interface ChildOptions {
+  env?: Record<string, string>;
+  /** Whether we talk with it over Node's IPC channel. */
+  ipc?: boolean;
+}
+
+/** A process of ours: pinned to a core, its last words kept for the error message, never outliving us. */
+export class Child {
+  readonly process: ChildProcess;
+  readonly #exited: Promise<unknown>;
+  #output = "";
+
+  constructor(core: number, command: string[], { env = {}, ipc = false }: ChildOptions = {}) {
+    // `exec` by taskset keeps the process id, so what we stop and measure is the program itself.
+    this.process = spawn("taskset", ["-c", String(core), ...command], {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "pipe", "pipe", ipc ? "ipc" : "ignore"],
+    });
+    for (const stream of [this.process.stdout, this.process.stderr]) {
+      stream?.on("data", (bytes) => {
+        this.#output = (this.#output + bytes).slice(-KEPT_OUTPUT);
+      });
+    }
+    this.#exited = once(this.process, "exit");
+    running.add(this);
+  }
+
+  get pid(): number {
+    return this.process.pid as number;
+  }
+
+  get output(): string {
+    return this.#output;
+  }
+
+  get exited(): boolean {
+    return this.process.exitCode !== null || this.process.signalCode !== null;
+  }
+
+  async stop(): Promise<void> {
+    running.delete(this);
+    if (this.exited) return;
+    const timer = setTimeout(() => this.process.kill("SIGKILL"), STOP_PATIENCE_MS);
+    this.process.kill("SIGTERM");
+    await this.#exited;
+    clearTimeout(timer);
+  }
+}
+
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map((child) => child.stop()));
+}

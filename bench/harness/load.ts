@@ -1,0 +1,26 @@
+import type { FromLoad, Job, ResultOf, ToLoad } from "../load/job.ts";
+import { Child } from "./child.ts";
+import { LOAD_CORE } from "./cores.ts";
+import { LOAD } from "./paths.ts";
+
+/** Runs one job in a generator process of its own; `whenReady` happens between connecting and the first event. */
+export async function runLoad<J extends Job>(
+  job: J,
+  whenReady: () => Promise<void> = async () => {},
+): Promise<ResultOf[J["task"]]> {
+  const child = new Child(LOAD_CORE, [process.execPath, LOAD], { ipc: true });
+  const tell = (message: ToLoad): boolean => child.process.send(message);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.process.on("message", (message: FromLoad) => {
+        if ("error" in message) reject(new Error(message.error));
+        else if ("result" in message) resolve(message.result as ResultOf[J["task"]]);
+        else whenReady().then(() => tell({ go: true }), reject);
+      });
+      child.process.on("exit", () => reject(new Error(`the load generator ended:\n${child.output}`)));
+      tell({ job });
+    });
+  } finally {
+    await child.stop();
+  }
+}

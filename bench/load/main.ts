@@ -1,0 +1,43 @@
+import { runFanout } from "./fanout.ts";
+import { runHandshakes } from "./handshakes.ts";
+import type { FromLoad, Job, ResultOf, ToLoad } from "./job.ts";
+import { runMemory } from "./memory.ts";
+
+// One job per process: no connection, timer or heap of an earlier run can colour the next.
+let go: () => void = () => {};
+
+process.on("message", (message: ToLoad) => {
+  if ("go" in message) return go();
+  run(message.job).then(
+    (result) => finish({ result }, 0),
+    (error: unknown) => finish({ error: error instanceof Error ? error.message : String(error) }, 1),
+  );
+});
+process.on("disconnect", () => process.exit(1));
+
+function run(job: Job): Promise<ResultOf[keyof ResultOf]> {
+  switch (job.task) {
+    case "fanout":
+      return runFanout(job, ready);
+    case "memory":
+      return runMemory(job, ready);
+    case "handshakes":
+      return runHandshakes(job, ready);
+  }
+}
+
+/** Tells the harness that everything is connected, and waits for its word. */
+function ready(): Promise<void> {
+  tell({ ready: true });
+  return new Promise((resolve) => {
+    go = resolve;
+  });
+}
+
+function tell(message: FromLoad): void {
+  process.send?.(message);
+}
+
+function finish(message: FromLoad, code: number): void {
+  process.send?.(message, () => process.exit(code));
+}

@@ -1,0 +1,89 @@
+import { runLoad } from "../harness/load.ts";
+import { untilQuiet } from "../harness/quiet.ts";
+import type { Redis } from "../harness/redis.ts";
+import type { Server, StartServer } from "../harness/servers.ts";
+import type { FanoutJob, FanoutResult } from "../load/job.ts";
+
+/** Where a row runs. */
+export interface Bench {
+  redis: Redis;
+  control: StartServer;
+  subject: StartServer;
+  repetitions: number;
+  warmupMs: number;
+  windowMs: number;
+  settleMs: number;
+  /** How long to wait for a quiet machine before each trial. */
+  patienceMs: number;
+  note(text: string): void;
+}
+
+/** One figure of both servers, a value per repetition, and the bar it is held against. */
+export interface Measure {
+  name: string;
+  unit: string;
+  control: number[];
+  subject: number[];
+  /** `ratio`: subject against control of the same repetition. `value`: the subject's own figure. `shown`: no bar. */
+  bar: { of: "ratio" | "value"; atMost?: number; atLeast?: number } | "shown";
+}
+
+export interface Row {
+  name: string;
+  what: string;
+  run(bench: Bench): Promise<Measure[]>;
+}
+
+/** Runs `trial` against a fresh control and a fresh subject in turn, the order changing with each repetition. */
+export async function compare<T>(
+  bench: Bench,
+  trial: (server: Server, who: "control" | "subject") => Promise<T>,
+): Promise<{ control: T[]; subject: T[] }> {
+  const results = { control: [] as T[], subject: [] as T[] };
+  for (let repetition = 0; repetition < bench.repetitions; repetition++) {
+    const order = ["control", "subject"] as const;
+    for (const who of repetition % 2 === 0 ? order : [...order].reverse()) {
+      await untilQuiet(bench.patienceMs);
+      const server = await bench[who](bench.redis);
+      try {
+        results[who].push(await trial(server, who));
+      } finally {
+        await server.child.stop();
+      }
+    }
+  }
+  return results;
+}
+
+export type FanoutPlan = Pick<FanoutJob, "sockets" | "channels" | "eventsPerSecond"> & { burst?: number };
+
+/** One fan-out run; fails when an event was lost, repeated or out of order, notes when the generator itself was late. */
+export async function fanout(
+  bench: Bench,
+  server: Server,
+  plan: FanoutPlan,
+  whenReady?: () => Promise<void>,
+): Promise<FanoutResult> {
+  const result = await tryFanout(bench, server, plan, whenReady);
+  const complaint = whatWasLost(result);
+  if (complaint !== null) throw new Error(`${complaint} at ${plan.eventsPerSecond} events/s`);
+  return result;
+}
+
+export async function tryFanout(
+  bench: Bench,
+  server: Server,
+  plan: FanoutPlan,
+  whenReady?: () => Promise<void>,
+): Promise<FanoutResult> {
+  const { warmupMs, windowMs } = bench;
+  const job = { task: "fanout" as const, target: server.target, burst: 1, warmupMs, windowMs, ...plan };
+  return runLoad(job, whenReady);
+}
+
+export function whatWasLost({ expected, received, disordered, closed }: FanoutResult): string | null {
+  if (closed > 0) return `${closed} connections closed`;
+  if (received !== expected) return `${expected - received} of ${expected} deliveries lost`;
+  if (disordered > 0) return `${disordered} deliveries out of order`;
+  return null;
+}

@@ -1,0 +1,300 @@
+import { pino } from "pino";
+import { afterEach, beforeAll, describe, expect } from "vitest";
+import { until } from "../deploy/local/process.ts";
+import type { Backplane } from "../src/backplane/backplane.ts";
+import { MemoryBackplane } from "../src/backplane/memory.ts";
+import { RedisBackplane } from "../src/backplane/redis.ts";
+import { parseRedisUrl } from "../src/backplane/redis-url.ts";
+import { encodeOutgoing, type Outgoing } from "../src/hub/outgoing.ts";
+import { type RedisServer, sharedStage, test } from "./support/servers.ts";
+
+/** A backplane, and everything that it handed in. */
+interface Ear {
+  backplane: Backplane;
+  heard: Outgoing[];
+  interruptions: number;
+}
+
+const stage = sharedStage();
+let redis: RedisServer;
+let prefix = 0;
+const open: Backplane[] = [];
+
+beforeAll(async () => {
+  redis = await stage.redis();
+});
+
+afterEach(async () => {
+  await Promise.all(open.splice(0).map((backplane) => backplane.close()));
+});
+
+/** @param of those with the same name hear each other */
+type Make = (of: string) => Promise<Ear>;
+
+function ear(make: (events: ConstructorParameters<typeof MemoryBackplane>[0]) => Backplane): Ear {
+  const heard: Outgoing[] = [];
+  const made = {
+    heard,
+    interruptions: 0,
+    backplane: make({
+      event: (event) => void heard.push(event),
+      refused: (reason) => expect.unreachable(`refused a payload: ${reason}`),
+      interrupted: () => void made.interruptions++,
+    }),
+  };
+  open.push(made.backplane);
+  made.backplane.start();
+  return made;
+}
+
+const memory: Make = async () => ear((events) => new MemoryBackplane(events));
+
+const overRedis =
+  (server: () => RedisServer): Make =>
+  async (of) => {
+    const made = ear(
+      (events) =>
+        new RedisBackplane({
+          address: parseRedisUrl(server().url),
+          prefix: of,
+          node: `node${open.length}`,
+          maxEventBytes: 65_536,
+          log: pino({ level: "silent" }),
+          events,
+          onFatal: (error) => expect.unreachable(error.message),
+        }),
+    );
+    await until("the backplane is up", () => made.backplane.downSince === undefined);
+    return made;
+  };
+
+function event(channel: string, data: string | Uint8Array, except?: string): Outgoing {
+  return encodeOutgoing({ type: "message", channel, timestamp: "2026-03-08T14:30:00.123Z" }, data, except);
+}
+
+function dataOf(heard: readonly Outgoing[]): unknown[] {
+  return heard.map(({ text }) => (JSON.parse(Buffer.from(text).toString()) as { data: unknown }).data);
+}
+
+let settled = 0;
+
+/** Resolves when every event that was published before has come in. */
+async function settle({ backplane, heard }: Ear): Promise<void> {
+  const channel = `settled-${++settled}`;
+  await backplane.subscribe(channel);
+  await backplane.publish(event(channel, "0"));
+  await until("all events came in", () => heard.at(-1)?.channel === channel);
+  heard.pop();
+  backplane.unsubscribe(channel);
+}
+
+function sequences(length: number): boolean[][] {
+  if (length === 0) return [[]];
+  return sequences(length - 1).flatMap((rest) => [
+    [true, ...rest],
+    [false, ...rest],
+  ]);
+}
+
+describe.each([
+  { name: "memory", make: memory },
+  { name: "redis", make: overRedis(() => redis) },
+])("the $name backplane", ({ make }) => {
+  const fresh = () => make(`test${++prefix}`);
+
+  test("hears what is published right after subscribe resolved", async () => {
+    const one = await fresh();
+    for (let i = 0; i < 50; i++) {
+      await one.backplane.subscribe(`chat-${i}`);
+      expect(await one.backplane.publish(event(`chat-${i}`, String(i)))).toBe(1);
+    }
+    await settle(one);
+    expect(dataOf(one.heard)).toEqual(Array.from({ length: 50 }, (_, i) => i));
+  });
+
+  test("has no listeners where nobody subscribed", async () => {
+    const one = await fresh();
+    expect(await one.backplane.publish(event("chat-1", "1"))).toBe(0);
+    await settle(one);
+    expect(one.heard).toEqual([]);
+  });
+
+  test("echoes an event to its publisher, with its channel and bytes", async () => {
+    const one = await fresh();
+    await one.backplane.subscribe("a:b.c-d_e");
+    const sent = event("a:b.c-d_e", '{"text":"Grüße, 世界 👋","big":12345678901234567890}');
+    await one.backplane.publish(sent);
+    await settle(one);
+    const [heard] = one.heard;
+    expect(one.heard).toHaveLength(1);
+    expect(heard?.channel).toBe("a:b.c-d_e");
+    expect(Buffer.from(heard?.text ?? [])).toEqual(Buffer.from(sent.text));
+    expect(heard?.binary).toBeUndefined();
+    expect(heard?.except).toBeUndefined();
+  });
+
+  test("keeps the order of a publisher over several channels", async () => {
+    const one = await fresh();
+    await Promise.all(["a", "b", "c"].map((channel) => one.backplane.subscribe(channel)));
+    const numbers = Array.from({ length: 1_000 }, (_, i) => i);
+    await Promise.all(numbers.map((i) => one.backplane.publish(event("abc".charAt(i % 3), String(i)))));
+    await settle(one);
+    expect(dataOf(one.heard)).toEqual(numbers);
+  });
+
+  test("carries which connection must not hear an event", async () => {
+    const one = await fresh();
+    await one.backplane.subscribe("chat");
+    await one.backplane.publish(event("chat", "1", "kJ3x_-9a-1z"));
+    await one.backplane.publish(event("chat", "2"));
+    await settle(one);
+    expect(one.heard.map(({ except }) => except)).toEqual(["kJ3x_-9a-1z", undefined]);
+  });
+
+  test("carries binary payloads, for both kinds of readers", async () => {
+    const one = await fresh();
+    await one.backplane.subscribe("chat");
+    const payload = Uint8Array.from({ length: 3 * 256 }, (_, i) => i % 256);
+    const sent = event("chat", payload, "somebody");
+    await one.backplane.publish(sent);
+    await one.backplane.publish(event("chat", new Uint8Array()));
+    await settle(one);
+    const [heard, empty] = one.heard;
+    expect(Buffer.from(heard?.binary ?? [])).toEqual(Buffer.from(sent.binary ?? [1]));
+    expect(JSON.parse(Buffer.from(heard?.text ?? []).toString())).toEqual({
+      type: "message",
+      channel: "chat",
+      timestamp: "2026-03-08T14:30:00.123Z",
+      data_base64: Buffer.from(payload).toString("base64"),
+    });
+    expect(heard?.except).toBe("somebody");
+    expect(JSON.parse(Buffer.from(empty?.text ?? []).toString())).toMatchObject({ data_base64: "" });
+  });
+
+  test("hears nothing after unsubscribe, and again after another subscribe", async () => {
+    const one = await fresh();
+    await one.backplane.subscribe("chat");
+    one.backplane.unsubscribe("chat");
+    await one.backplane.subscribe("behind"); // calls take effect in the order made
+    expect(await one.backplane.publish(event("chat", '"unheard"'))).toBe(0);
+    await one.backplane.subscribe("chat");
+    expect(await one.backplane.publish(event("chat", '"heard"'))).toBe(1);
+    await settle(one);
+    expect(dataOf(one.heard)).toEqual(["heard"]);
+  });
+
+  test("takes calls of one tick in the order made: the last one decides", async () => {
+    const one = await fresh();
+    // Every sequence of up to five calls, each on a channel of its own and all in one tick.
+    const cases = [1, 2, 3, 4, 5].flatMap(sequences);
+    const confirmed: Promise<void>[] = [];
+    for (const [i, calls] of cases.entries()) {
+      for (const subscribe of calls) {
+        if (subscribe) confirmed.push(one.backplane.subscribe(`case-${i}`));
+        else one.backplane.unsubscribe(`case-${i}`);
+      }
+    }
+    await Promise.all(confirmed);
+    await one.backplane.subscribe("behind");
+    const listeners = await Promise.all(
+      cases.map((_, i) => one.backplane.publish(event(`case-${i}`, String(i)))),
+    );
+    expect(listeners).toEqual(cases.map((calls) => Number(calls.at(-1))));
+    await settle(one);
+    expect(one.heard).toHaveLength(listeners.filter((count) => count === 1).length);
+  });
+
+  test("is closed without complaint, also twice", async () => {
+    const one = await fresh();
+    await one.backplane.subscribe("chat");
+    await one.backplane.close();
+    await one.backplane.close();
+  });
+});
+
+describe("over Redis", () => {
+  const make = overRedis(() => redis);
+
+  test("an event reaches all nodes that listen, and the publisher learns how many", async () => {
+    const of = `test${++prefix}`;
+    const [one, two, three] = (await Promise.all([make(of), make(of), make(of)])) as [Ear, Ear, Ear];
+    await one.backplane.subscribe("chat");
+    expect(await three.backplane.publish(event("chat", "1"))).toBe(1);
+    await two.backplane.subscribe("chat");
+    expect(await three.backplane.publish(event("chat", "2"))).toBe(2);
+    one.backplane.unsubscribe("chat");
+    await one.backplane.subscribe("behind");
+    expect(await three.backplane.publish(event("chat", "3"))).toBe(1);
+    await Promise.all([settle(one), settle(two), settle(three)]);
+    expect([one, two, three].map(({ heard }) => dataOf(heard))).toEqual([[1, 2], [2, 3], []]);
+  });
+
+  test("a call that Redis does not answer fails within 2.5 s and leaves nothing behind", async ({
+    stage,
+  }) => {
+    const server = await stage.redis();
+    const one = await overRedis(() => server)("test");
+    server.kill("SIGSTOP");
+    const start = performance.now();
+    const calls = [one.backplane.subscribe("chat"), one.backplane.publish(event("chat", "1"))];
+    for (const outcome of await Promise.allSettled(calls)) {
+      expect(outcome).toMatchObject({ status: "rejected", reason: { code: "backplane_unavailable" } });
+    }
+    expect(performance.now() - start).toBeLessThan(2_500);
+    server.kill("SIGCONT");
+    await until("it is up", () => one.backplane.downSince === undefined);
+    await one.backplane.subscribe("behind");
+    expect(await server.cli("PUBSUB", "CHANNELS", "test:*")).toBe("test:behind");
+  });
+
+  test("a subscribe that resolved stands, although an earlier one of the channel timed out", async ({
+    stage,
+  }) => {
+    const server = await stage.redis();
+    const one = await overRedis(() => server)("test");
+    server.kill("SIGSTOP");
+    const first = one.backplane.subscribe("chat").then(
+      () => "resolved",
+      () => "rejected",
+    );
+    one.backplane.unsubscribe("chat");
+    const start = performance.now();
+    await until("the first one is about to time out", () => performance.now() - start > 1_500);
+    const second = one.backplane.subscribe("chat");
+    expect(await first).toBe("rejected");
+    server.kill("SIGCONT");
+    await second;
+    await one.backplane.subscribe("behind");
+    expect(await one.backplane.publish(event("chat", "1"))).toBe(1);
+  });
+
+  test("after a reconnect it is subscribed to what is wanted by then, and to nothing else", async () => {
+    const of = `test${++prefix}`;
+    const one = await make(of);
+    const channels = Array.from({ length: 20_000 }, (_, i) => `chat-${i}`);
+    await Promise.all(channels.map((channel) => one.backplane.subscribe(channel)));
+    await redis.cli("CLIENT", "KILL", "TYPE", "pubsub");
+    await until("it is down", () => one.backplane.downSince !== undefined);
+    // From the end, while the batches go out from the beginning.
+    while (one.backplane.downSince !== undefined) {
+      for (const channel of channels.splice(-20)) one.backplane.unsubscribe(channel);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await one.backplane.subscribe("behind");
+    const subscribed = (await redis.cli("PUBSUB", "CHANNELS", `${of}:*`)).split("\n");
+    expect(channels.length).toBeLessThan(20_000);
+    const wanted = new Set([...channels, "behind"].map((channel) => `${of}:${channel}`));
+    expect(subscribed.filter((name) => !wanted.has(name)).slice(0, 3)).toEqual([]);
+    expect(subscribed).toHaveLength(wanted.size);
+    expect(one.interruptions).toBe(1);
+  });
+
+  test("it says that events may be missing after every reconnect, and not at the first connect", async () => {
+    const one = await make(`test${++prefix}`);
+    expect(one.interruptions).toBe(0);
+    for (const count of [1, 2]) {
+      await redis.cli("CLIENT", "KILL", "TYPE", "pubsub");
+      await until("it says so", () => one.interruptions === count);
+    }
+  });
+});

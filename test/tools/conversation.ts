@@ -1,0 +1,179 @@
+import { parseRules } from "../../src/auth/grants.ts";
+import type { Identity } from "../../src/auth/identity.ts";
+import { secretKey } from "../../src/auth/keys.ts";
+import { verifyToken } from "../../src/auth/token.ts";
+import { Hub } from "../../src/hub/hub.ts";
+import type { Outgoing } from "../../src/hub/outgoing.ts";
+import type { CloseReason } from "../../src/protocol/codes.ts";
+import type { Connection } from "../../src/session/connection.ts";
+import { Deadlines } from "../../src/session/deadlines.ts";
+import { type Outlet, Publisher } from "../../src/session/publisher.ts";
+import { Session, type SessionContext } from "../../src/session/session.ts";
+import { FakeFeed } from "./feed.ts";
+import { claims, SECRET, tokenWith } from "./forge.ts";
+import { memoryLog } from "./log.ts";
+import { nextTick } from "./turns.ts";
+
+export type Frame = Record<string, unknown>;
+
+/** A client's wire that remembers everything that was put on it, as the client would read it. */
+export class FakeConnection implements Connection {
+  readonly transport = "websocket";
+  readonly id: string;
+  session!: Session;
+  readonly wire: Frame[] = [];
+  /** What was put on it when it was gone already. */
+  readonly late: Frame[] = [];
+  closed: CloseReason | undefined;
+  /** Closes of what was gone already. */
+  readonly lateCloses: CloseReason[] = [];
+  ended = false;
+
+  constructor(id: string) {
+    this.id = id;
+  }
+
+  deliver(events: readonly Outgoing[]): void {
+    for (const { text } of events) this.#put(JSON.parse(Buffer.from(text).toString()) as Frame);
+  }
+
+  send(...frames: readonly object[]): void {
+    for (const frame of frames) this.#put(JSON.parse(JSON.stringify(frame)) as Frame);
+  }
+
+  close(reason: CloseReason): void {
+    if (this.ended) return void this.lateCloses.push(reason);
+    this.closed = reason;
+    this.hangUp();
+  }
+
+  /** The client, or the network, ends it. */
+  hangUp(): void {
+    this.ended = true;
+    this.session.end();
+  }
+
+  #put(frame: Frame): void {
+    (this.ended ? this.late : this.wire).push(frame);
+  }
+}
+
+/** A session with its client on one side and a real hub over a fake feed on the other. */
+export class Conversation {
+  readonly connection: FakeConnection;
+  readonly #node: Node;
+  #read = 0;
+
+  constructor(node: Node, connection: FakeConnection) {
+    this.#node = node;
+    this.connection = connection;
+  }
+
+  /** Sends frames without waiting in between; a string goes out as it is. */
+  send(...frames: (string | object)[]): void {
+    for (const frame of frames) {
+      this.connection.session.receive(typeof frame === "string" ? frame : JSON.stringify(frame));
+    }
+  }
+
+  /** What has come since it was last asked, when all has settled. */
+  async frames(): Promise<Frame[]> {
+    await nextTick();
+    const news = this.connection.wire.slice(this.#read);
+    this.#read = this.connection.wire.length;
+    return news;
+  }
+
+  /** Sends, and returns what comes of it. */
+  async ask(...frames: (string | object)[]): Promise<Frame[]> {
+    await this.frames();
+    this.send(...frames);
+    return await this.frames();
+  }
+
+  get node(): Node {
+    return this.#node;
+  }
+}
+
+export type ContextOptions = Partial<
+  Pick<
+    SessionContext,
+    "maxChannels" | "commandRate" | "authTimeoutMs" | "hints" | "rules" | "verify" | "maxFrameBytes"
+  >
+>;
+
+/** The parts that the sessions of one node share. */
+export class Node implements Outlet {
+  readonly feed: FakeFeed;
+  readonly hub: Hub;
+  readonly deadlines = new Deadlines();
+  readonly lines: string[];
+  readonly commands: string[] = [];
+  readonly errors: string[] = [];
+  readonly publications: string[] = [];
+  /** Set: what publishing does instead of reaching the hub. */
+  outlet: ((event: Outgoing) => Promise<number>) | undefined;
+  readonly #context: SessionContext;
+  #connections = 0;
+
+  constructor(options: ContextOptions = {}, feed = new FakeFeed()) {
+    const { log, lines } = memoryLog();
+    this.feed = feed;
+    this.hub = new Hub(feed);
+    this.lines = lines;
+    const rules = options.rules ?? parseRules({ "public:*": ["subscribe"] }, "it");
+    const tokens = { keys: [secretKey(SECRET)], jwks: undefined, issuer: undefined, audience: undefined };
+    this.#context = {
+      hub: this.hub,
+      publisher: new Publisher(this, rules, (result) => void this.publications.push(result)),
+      deadlines: this.deadlines,
+      log,
+      counts: {
+        command: (type) => void this.commands.push(type),
+        commandError: (code) => void this.errors.push(code),
+      },
+      verify: (token) => verifyToken(token, tokens),
+      node: "node1",
+      authTimeoutMs: 10_000,
+      heartbeatMs: 30_000,
+      maxFrameBytes: 65_536,
+      maxChannels: 100,
+      commandRate: 0,
+      reconnectMs: { min: 500, max: 7_500 },
+      hints: false,
+      ...options,
+      rules,
+    };
+  }
+
+  /** As a backplane of one node: publishing is hearing. */
+  async publish(event: Outgoing): Promise<number> {
+    if (this.outlet) return await this.outlet(event);
+    this.hub.publish(event);
+    return this.feed.standing.has(event.channel) ? 1 : 0;
+  }
+
+  /** A connection whose handshake brought a token with these grants. */
+  as(user: string, channels: Record<string, string[]> = {}, asked: readonly string[] = []): Conversation {
+    const identity = this.#context.verify(token(user, channels)) as Identity;
+    return this.#open(identity, asked);
+  }
+
+  /** A connection that has yet to authenticate. */
+  anonymous(asked: readonly string[] = []): Conversation {
+    return this.#open(undefined, asked);
+  }
+
+  #open(identity: Identity | undefined, asked: readonly string[]): Conversation {
+    const connection = new FakeConnection(`c-${++this.#connections}`);
+    connection.session = new Session(this.#context, connection, identity, asked);
+    connection.session.begin();
+    return new Conversation(this, connection);
+  }
+}
+
+/** A token for a minute. */
+export function token(user: string, channels: Record<string, string[]> = {}, seconds = 60): string {
+  return tokenWith(claims({ sub: user, channels, exp: Math.floor(Date.now() / 1000) + seconds }));
+}
