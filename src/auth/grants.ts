@@ -1,6 +1,5 @@
 import { isChannel } from "../protocol/channel.ts";
 import { isObject } from "../protocol/json.ts";
-import type { Identity } from "./identity.ts";
 
 export const ACTIONS = ["subscribe", "publish", "presence", "history", "hook", "publish_as"] as const;
 export type Action = (typeof ACTIONS)[number];
@@ -65,7 +64,12 @@ const PLAIN_SUB = /^[A-Za-z0-9_-]{1,128}$/;
  * Whether `identity` may do `action` on `channel`: by a grant of its token, or by a server-side rule.
  * The actions of all matching patterns add up; the default is nothing.
  */
-export function may(identity: Identity, action: Action, channel: string, rules: readonly Grant[]): Decision {
+export function may(
+  identity: { readonly user: string; readonly grants: readonly Grant[] },
+  action: Action,
+  channel: string,
+  rules: readonly Grant[],
+): Decision {
   for (const grant of identity.grants) {
     if (grant.actions.includes(action) && matches(grant.pattern, channel)) {
       return { allowed: true, rule: `the token's claim channels["${grant.pattern}"]` };

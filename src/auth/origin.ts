@@ -3,7 +3,9 @@ export type OriginRule = "*" | "same-origin" | "none" | readonly string[];
 
 /** An origin as browsers send it: lower case, no path, no default port (RFC 6454 6.2). */
 export function isOrigin(text: string): boolean {
-  return /^https?:\/\//.test(text) && URL.canParse(text) && new URL(text).origin === text;
+  return (
+    /^https?:\/\//.test(text) && URL.canParse(text) && !text.includes("*") && new URL(text).origin === text
+  );
 }
 
 /**

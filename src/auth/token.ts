@@ -43,7 +43,8 @@ export function verifyToken(token: string, rules: TokenRules): Identity | Promis
     return check(token, header, rules);
   } catch (error) {
     const { jwks } = rules;
-    if (!jwks?.mayRefresh || !(error instanceof UnknownKey)) throw error;
+    // A key set holds no HMAC keys: nobody makes us fetch it with such a forgery.
+    if (!jwks?.mayRefresh || !(error instanceof UnknownKey) || header.alg.startsWith("HS")) throw error;
     return jwks.refresh().then(() => check(token, header, rules));
   }
 }
@@ -130,7 +131,9 @@ function isSignatureError(error: unknown): boolean {
 function refusalOf(error: unknown): TokenError {
   if (error instanceof TokenError) return error;
   if (error instanceof jsonwebtoken.TokenExpiredError) {
-    return new TokenError("token_expired", `expired at ${error.expiredAt.toISOString()}`);
+    return new TokenError("token_expired", error.message);
   }
+  // V8 quotes what it could not parse, which nobody has signed.
+  if (error instanceof SyntaxError) return new TokenError("token_invalid", "the payload is not JSON");
   return new TokenError("token_invalid", error instanceof Error ? error.message : "not accepted");
 }

@@ -45,11 +45,13 @@ export function readConfig({
   serving = true,
 }: ConfigInput): Config {
   const problems: string[] = [];
+  /** Variables whose value is not known. */
+  const unread: string[] = [];
   const fromFile = file ? readFile(file, problems) : {};
   const sources = {} as Record<OptionName, Source>;
   const texts = {} as Record<OptionName, string | undefined>;
   for (const name of NAMES) {
-    const environmentText = fromEnvironment(name, environment, problems);
+    const environmentText = fromEnvironment(name, environment, problems, unread);
     texts[name] = flags[name] ?? environmentText ?? fromFile[name];
     sources[name] =
       flags[name] !== undefined
@@ -64,13 +66,12 @@ export function readConfig({
     (text) => text === undefined,
   );
   const values: Record<string, unknown> = {};
-  const unread: string[] = [];
   for (const name of NAMES) {
     const option: Option<unknown> = OPTIONS[name];
     const fallback = development ? (option.development ?? option.default) : option.default;
     const read = (text: string | undefined) => (text === undefined ? undefined : option.kind.read(text));
     try {
-      values[name] = read(texts[name] ?? fallback);
+      values[name] = read(unread.includes(environmentName(name)) ? fallback : (texts[name] ?? fallback));
     } catch (error) {
       problems.push(`${environmentName(name)}: ${(error as Error).message}`);
       unread.push(environmentName(name));
@@ -95,6 +96,7 @@ function fromEnvironment(
   name: OptionName,
   environment: ConfigInput["environment"],
   problems: string[],
+  unread: string[],
 ): string | undefined {
   const variable = environmentName(name);
   const direct = environment[variable] || undefined;
@@ -102,15 +104,18 @@ function fromEnvironment(
   const path = option.file ? environment[`${variable}_FILE`] || undefined : undefined;
   if (path === undefined) return direct;
   if (direct !== undefined) problems.push(`${variable} and ${variable}_FILE are both set`);
+  // Somebody may have put the secret itself where its file's name belongs.
+  const file = option.secret ? "its file" : path;
+  let problem = "is empty";
   try {
     const content = readFileSync(path, "utf8").trim();
-    // An empty one is a secret that is not mounted yet, and no reason for development mode.
-    if (content === "") problems.push(`${variable}_FILE: ${path} is empty`);
-    return content;
+    if (content !== "") return content;
   } catch (error) {
-    problems.push(`${variable}_FILE: ${path} cannot be read (${(error as NodeJS.ErrnoException).code})`);
-    return "";
+    problem = `cannot be read (${(error as NodeJS.ErrnoException).code})`;
   }
+  problems.push(`${variable}_FILE: ${file} ${problem}`);
+  unread.push(variable);
+  return ""; // a secret that is not mounted yet is no reason for development mode
 }
 
 function readFile(path: string, problems: string[]): Partial<Record<OptionName, string>> {
@@ -128,6 +133,7 @@ function readFile(path: string, problems: string[]): Partial<Record<OptionName, 
   const found: Partial<Record<OptionName, string>> = {};
   for (const [key, value] of Object.entries(parsed)) {
     if (!Object.hasOwn(OPTIONS, key)) problems.push(`the file ${path}: "${key}" is no option`);
+    else if (value === null) problems.push(`the file ${path}: "${key}" is null: leave it out`);
     else found[key as OptionName] = asText(value);
   }
   return found;
@@ -145,7 +151,10 @@ const LINK_VALUE = /^(tcp|udp|sctp):\/\//;
 
 function unknownVariables(environment: ConfigInput["environment"]): string[] {
   const known = new Set([
-    ...NAMES.flatMap((name) => [environmentName(name), `${environmentName(name)}_FILE`]),
+    ...NAMES.map(environmentName),
+    ...NAMES.filter((name) => (OPTIONS[name] as Option<unknown>).file).map(
+      (name) => `${environmentName(name)}_FILE`,
+    ),
     "TIDEGATE_CONFIG",
   ]);
   return Object.keys(environment)

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from "node:net";
 import { type Grant, parseRules } from "../auth/grants.ts";
+import { pemBlocks } from "../auth/keys.ts";
 import { isOrigin, type OriginRule } from "../auth/origin.ts";
 
 /**
@@ -18,7 +19,9 @@ export const pem: Kind<string> = {
   name: "PEM",
   read(value) {
     const lines = value.replaceAll("\\n", "\n");
-    if (!lines.includes("-----BEGIN ")) throw new Error("is no PEM text");
+    const begun = lines.split("-----BEGIN ").length - 1;
+    if (begun === 0 || pemBlocks(lines).length !== begun)
+      throw new Error("is no PEM text, or one that is cut off");
     return lines;
   },
 };
@@ -132,11 +135,16 @@ export const networks: Kind<BlockList> = {
   read(value) {
     const list = new BlockList();
     for (const item of items(value)) {
-      const [address = "", bits] = item.split("/", 2);
+      const [address = "", bits, ...more] = item.split("/");
       const family = isIP(address);
       const widest = family === 6 ? 128 : 32;
       const prefix = Number(bits ?? widest);
-      if (family === 0 || (bits !== undefined && !/^\d{1,3}$/.test(bits)) || prefix > widest) {
+      if (
+        family === 0 ||
+        more.length > 0 ||
+        (bits !== undefined && !/^\d{1,3}$/.test(bits)) ||
+        prefix > widest
+      ) {
         throw new Error(`"${item}" is not an address or network like 10.0.0.0/8`);
       }
       list.addSubnet(address, prefix, family === 6 ? "ipv6" : "ipv4");

@@ -119,7 +119,8 @@ export const OPTIONS = {
   heartbeat: option({
     kind: kind.duration(5_000, 300_000),
     default: "30s",
-    about: "Between two pings of a connection; whole seconds.",
+    about:
+      "Between two pings of a connection; whole seconds. `timeout tunnel` of haproxy.cfg is three of them.",
   }),
   pong_timeout: option({
     kind: kind.duration(1_000, 120_000),

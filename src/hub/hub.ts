@@ -106,6 +106,7 @@ export class Hub {
    * has more subscriptions than one tick should take.
    */
   interrupted(): void {
+    this.#flush(); // what came before the notice goes out before it
     const lost = new Map<Subscriber, string[]>();
     for (const { name, subscribers } of this.#channels.values()) {
       for (const subscriber of subscribers) {
@@ -146,8 +147,9 @@ export class Hub {
   }
 
   #flush(): void {
-    this.flushes++;
     const dirty = this.#dirty;
+    if (dirty.length === 0) return;
+    this.flushes++;
     this.#dirty = [];
     if (dirty.length === 1) this.#flushChannel(dirty[0] as Channel);
     else this.#flushTogether(dirty);

@@ -61,6 +61,12 @@ export function decodeCommand(text: string, payload?: Uint8Array): Command {
   }
 }
 
+/** The `ref` of a frame that is not looked at further. */
+export function refOf(text: string): Ref | undefined {
+  const frame = parse(text);
+  return isObject(frame) && isRef(frame.ref) ? frame.ref : undefined;
+}
+
 function isRef(ref: unknown): ref is Ref {
   return typeof ref === "number"
     ? Number.isSafeInteger(ref) && ref >= 0

@@ -42,8 +42,8 @@ export class Deadlines {
     for (const at of due) {
       if (at > now) continue;
       const mortals = this.#bySecond.get(at);
-      this.#bySecond.delete(at);
       for (const mortal of mortals ?? []) mortal.onDeadline();
+      this.#bySecond.delete(at);
     }
   }
 }

@@ -6,7 +6,14 @@ import type { Hub, Subscriber } from "../hub/hub.ts";
 import type { Outgoing } from "../hub/outgoing.ts";
 import { isChannel } from "../protocol/channel.ts";
 import { type CloseReason, CODES, type Code, RequestError } from "../protocol/codes.ts";
-import { type Command, CommandError, decodeCommand, type Publish, type Ref } from "../protocol/commands.ts";
+import {
+  type Command,
+  CommandError,
+  decodeCommand,
+  type Publish,
+  type Ref,
+  refOf,
+} from "../protocol/commands.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
 import type { Connection } from "./connection.ts";
 import type { Deadlines, Mortal } from "./deadlines.ts";
@@ -107,7 +114,7 @@ export class Session implements Subscriber, Mortal {
   receive(text: string, payload?: Uint8Array): void {
     let command: Command;
     try {
-      if (!this.#mayCommand()) return;
+      if (!this.#mayCommand(text)) return;
       command = decodeCommand(text, payload);
     } catch (error) {
       return this.#refuse(error, error instanceof CommandError ? error.ref : undefined);
@@ -120,15 +127,15 @@ export class Session implements Subscriber, Mortal {
 
   /** A frame that is none. */
   reject(error: RequestError): void {
-    if (this.#mayCommand()) this.#refuse(error, undefined);
+    if (this.#mayCommand("")) this.#refuse(error, undefined);
   }
 
   /** Over the rate it is told so; going on like that after a burst of answers ends it. */
-  #mayCommand(): boolean {
+  #mayCommand(text: string): boolean {
     const { commandRate } = this.#context;
     if (this.#rate.take()) return true;
     if (this.#rate.refused > commandRate * BURST_SECONDS) this.#close("command_rate");
-    else this.#refuse(new RequestError("command_rate", `the limit is ${commandRate} a second`), undefined);
+    else this.#refuse(new RequestError("command_rate", `the limit is ${commandRate} a second`), refOf(text));
     return false;
   }
 
@@ -245,6 +252,7 @@ export class Session implements Subscriber, Mortal {
   }
 
   #unsubscribe(channel: string, ref: Ref | undefined): void {
+    if (this.#ended) return;
     this.#drop(channel);
     this.#reply(ref, { type: "unsubscribed", channel });
   }
@@ -263,7 +271,8 @@ export class Session implements Subscriber, Mortal {
       const except = echo ? undefined : this.#connection.id;
       const event = { channel, type: eventType, data, sender, except };
       const listeners = await this.#context.publisher.publish(this.#identity as Identity, event);
-      if (ref !== undefined) this.#connection.send({ type: "published", ref, channel, listeners });
+      if (ref !== undefined && !this.#ended)
+        this.#connection.send({ type: "published", ref, channel, listeners });
     });
   }
 
