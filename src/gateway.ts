@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
 import type { Identity } from "./auth/identity.ts";
@@ -124,8 +125,7 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       backplane.start();
       deadlines.start();
       heartbeat.start();
-      admin.listen(config.admin_port, config.admin_host);
-      await once(admin, "listening");
+      await listenAdmin(admin, config);
       admin.on("error", (error) => log.error({ err: error }, "the admin port"));
       listening = await listen(app, config);
       return {
@@ -256,6 +256,19 @@ function backplaneCheck({ downSince }: Backplane, graceMs: number): { ok: boolea
 function reconnectWindow({ max_connections, handshake_rate }: Config): { min: number; max: number } {
   const storm = handshake_rate === 0 ? 0 : Math.round((max_connections / handshake_rate) * 1000);
   return { min: 500, max: Math.max(5_000, storm) };
+}
+
+async function listenAdmin(admin: Server, { admin_host, admin_port }: Config): Promise<void> {
+  admin.listen(admin_port, admin_host);
+  try {
+    await once(admin, "listening");
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why = code === "EADDRINUSE" ? "taken" : `not an address of this machine (${code})`;
+    throw new Error(
+      `cannot listen on ${admin_host}:${admin_port}: ${why} (TIDEGATE_ADMIN_HOST, TIDEGATE_ADMIN_PORT)`,
+    );
+  }
 }
 
 function listen(app: ReturnType<Uws["App"]>, { host, port }: Config): Promise<us_listen_socket> {

@@ -98,7 +98,8 @@ function check(token: string, header: Header, rules: TokenRules): Identity {
 }
 
 function noKey({ alg, kid }: Header, rules: TokenRules): TokenError {
-  if (rules.jwks && !rules.jwks.available)
+  // A key set holds no HMAC keys: without one such a token is as wrong as with it.
+  if (rules.jwks && !rules.jwks.available && !alg.startsWith("HS"))
     return new UnknownKey("auth_unavailable", "no key set was fetched yet");
   const named = kid === undefined ? "" : " and that key id";
   return new UnknownKey("token_invalid", `no configured key verifies ${alg.slice(0, 16)}${named}`);

@@ -24,6 +24,8 @@ export interface RedisBackplaneOptions {
 /** A Redis that has not answered a command by then is away. */
 const COMMAND_TIMEOUT_MS = 2_000;
 const MAX_RETRY_MS = 2_000;
+/** Different errors that one outage may log. */
+const MAX_PROBLEMS = 20;
 
 /**
  * Redis pub/sub. A channel is two Redis channels: `prefix:name`, where any Redis client may `PUBLISH`, and
@@ -37,7 +39,8 @@ export class RedisBackplane implements Backplane {
   readonly #subscriber: Redis;
   readonly #subscriptions: Subscriptions;
   readonly #probe: Probe;
-  #lastProblem: string | undefined;
+  /** What was logged of the present outage: attempts repeat, and two connections fail in turn. */
+  readonly #problems = new Set<string>();
   #closed = false;
   /** All that is wanted is subscribed on the present connection. */
   #renewed = false;
@@ -166,7 +169,7 @@ export class RedisBackplane implements Backplane {
     // Since it was last heard, and not since that was noticed: a black hole takes a while to see.
     this.downSince = up ? undefined : this.#probe.heardAt;
     if (up) {
-      this.#lastProblem = undefined;
+      this.#problems.clear();
       this.#options.log.info("the backplane is up");
     } else {
       this.#options.log.warn("the backplane is down: sockets stay, publishes fail, it reconnects");
@@ -177,8 +180,8 @@ export class RedisBackplane implements Backplane {
   #report(role: string, error: Error): void {
     // Of a host with several addresses ioredis gives an AggregateError, whose message is empty.
     const message = error.message || (error as NodeJS.ErrnoException).code || error.name;
-    if (message === this.#lastProblem) return;
-    this.#lastProblem = message;
+    if (this.#problems.has(message) || this.#problems.size >= MAX_PROBLEMS) return;
+    this.#problems.add(message);
     this.#options.log.error({ role, reason: message }, "Redis (TIDEGATE_REDIS_URL)");
   }
 

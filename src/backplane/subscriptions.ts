@@ -15,7 +15,8 @@ export class Subscriptions {
   readonly #redis: Redis;
   /** The Redis channels of one channel. */
   readonly #names: (channel: string) => readonly string[];
-  readonly #wanted = new Set<string>();
+  /** Each with the call that asked for it last. */
+  readonly #wanted = new Map<string, symbol>();
   #queue: { subscribe: boolean; names: string[]; done: Promise<unknown> } | undefined;
 
   constructor(redis: Redis, names: (channel: string) => readonly string[]) {
@@ -25,12 +26,14 @@ export class Subscriptions {
 
   /** Resolves when Redis has confirmed. A rejected one is taken back. */
   async add(channel: string): Promise<void> {
-    this.#wanted.add(channel);
+    const call = Symbol(channel);
+    this.#wanted.set(channel, call);
     try {
       await this.#enqueue(true, channel);
     } catch (error) {
       // It may have arrived although the answer did not (a timeout): taken back behind it, in order.
-      if (this.#wanted.has(channel)) this.remove(channel);
+      // Not if somebody has asked again since: that call has its own answer.
+      if (this.#wanted.get(channel) === call) this.remove(channel);
       throw error;
     }
   }
@@ -44,8 +47,8 @@ export class Subscriptions {
   /** After a reconnect: everything that is wanted, in batches. */
   async renew(): Promise<void> {
     let names: string[] = [];
-    // The set itself and no copy: what is unsubscribed meanwhile must not be asked for by a later batch.
-    for (const channel of this.#wanted) {
+    // The map itself and no copy: what is unsubscribed meanwhile must not be asked for by a later batch.
+    for (const channel of this.#wanted.keys()) {
       names.push(...this.#names(channel));
       if (names.length < BATCH) continue;
       await this.#redis.subscribe(...names);

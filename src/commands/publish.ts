@@ -9,6 +9,8 @@ export async function publish(
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     body: `{${type}"data":${isJson(event.data) ? event.data : JSON.stringify(event.data)}}`,
+  }).catch(({ cause }: { cause?: Error & { code?: string } }) => {
+    throw new Error(`${url} cannot be reached: ${cause?.message || cause?.code || "no answer"}`);
   });
   const answer = (await response.text()).trim();
   if (!response.ok) throw new Error(`${response.status} ${answer}`);

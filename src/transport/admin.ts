@@ -20,7 +20,9 @@ export interface AdminSources {
 export function createAdminServer(sources: AdminSources): Server {
   return createServer((req, res) => {
     const path = (req.url ?? "/").split("?", 1)[0];
-    if (req.method !== "GET" && req.method !== "HEAD") return reply(res, 405, "text/plain", "GET only\n");
+    if (req.method !== "GET" && req.method !== "HEAD") {
+      return reply(res, 405, "text/plain", "GET only\n", { allow: "GET, HEAD" });
+    }
     if (path === "/healthz") return reply(res, 200, "application/json", '{"status":"ok"}\n');
     if (path === "/readyz") return readiness(res, sources);
     if (path === "/metrics") return metrics(res, sources);
@@ -41,8 +43,15 @@ function metrics(res: ServerResponse, sources: AdminSources): void {
   );
 }
 
-function reply(res: ServerResponse, status: number, type: string, body: string): void {
+function reply(
+  res: ServerResponse,
+  status: number,
+  type: string,
+  body: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
   res.writeHead(status, {
+    ...headers,
     "content-type": type,
     "cache-control": "no-store",
     "content-length": Buffer.byteLength(body),

@@ -36,7 +36,7 @@ async function publish(request: Request, options: ApiOptions): Promise<Answer> {
   const identity = await identify(request, options);
   const [channel] = request.params;
   if (!isChannel(channel)) throw new RequestError("bad_channel");
-  if (!/^application\/json\b/i.test(request.head.contentType ?? ""))
+  if (!/^application\/json *(;|$)/i.test(request.head.contentType ?? ""))
     throw new RequestError("unsupported_media_type");
   if (request.head.idempotencyKey !== undefined) {
     throw new RequestError("not_supported", "`Idempotency-Key` needs history, which this node does not keep");
