@@ -60,7 +60,7 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
   const backplane = createBackplane(config, context, {
     event(event, source) {
       counts.received.add(source);
-      hub.publish(event);
+      hub.deliver(event);
     },
     refused(reason, channel) {
       counts.payloadsRefused.add(reason);

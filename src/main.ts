@@ -42,7 +42,7 @@ serve.action(async (options: Record<string, string>) => {
   const flags = Object.fromEntries(
     Object.entries(options).map(([flag, value]) => [flagNames.get(flag), value]),
   );
-  const command = await import("./commands/serve.ts");
+  const command = await import("./cli/serve.ts");
   await command.serve(config(flags), {
     version,
     print,
@@ -83,7 +83,7 @@ program
   .option("--url <url>", "of a node or the balancer; default: the configured node")
   .option("--token <token>", "default: one minted with the configured secret")
   .action(async (channel: string, data: string, options: { type?: string; url?: string; token?: string }) => {
-    const command = await import("./commands/publish.ts");
+    const command = await import("./cli/publish.ts");
     const token = options.token ?? (await mint("dev", 60));
     print(await command.publish(options.url ?? ownUrl(), token, { channel, data, type: options.type }));
   });
@@ -94,7 +94,7 @@ program
   .option("--url <url>", "of a node or the balancer; default: the configured node")
   .option("--token <token>", "default: one minted with the configured secret")
   .action(async (channels: string[], options: { url?: string; token?: string }) => {
-    const command = await import("./commands/subscribe.ts");
+    const command = await import("./cli/subscribe.ts");
     const minted = options.token ?? (await mint("dev", 24 * 3600));
     await command.subscribe({
       url: (options.url ?? ownUrl()).replace(/^http/, "ws"),
@@ -109,7 +109,7 @@ program
   .command("doctor")
   .description("check this machine and the configuration")
   .action(async () => {
-    const command = await import("./commands/doctor.ts");
+    const command = await import("./cli/doctor.ts");
     const findings = await command.doctor(config());
     for (const { what, ok, found } of findings) print(`${ok ? "ok  " : "FAIL"}  ${what.padEnd(15)} ${found}`);
     if (findings.some(({ ok }) => !ok)) process.exitCode = 1;
@@ -120,7 +120,7 @@ program
   .description("print the effective configuration, or every problem of it")
   .option("--table", "print the table of all options instead")
   .action(async ({ table }: { table?: true }) => {
-    const command = await import("./commands/print-config.ts");
+    const command = await import("./cli/print-config.ts");
     if (table) return print(command.optionTable());
     const effective = config();
     for (const warning of effective.warnings) process.stderr.write(`warning: ${warning}\n`);
@@ -128,7 +128,7 @@ program
   });
 
 async function mint(sub: string, ttlSeconds: number, channels?: unknown): Promise<string> {
-  const { ALL_GRANTS, mintToken } = await import("./commands/mint.ts");
+  const { ALL_GRANTS, mintToken } = await import("./cli/mint.ts");
   return mintToken(config({}, false), { sub, channels: channels ?? ALL_GRANTS, ttlSeconds });
 }
 

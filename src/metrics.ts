@@ -1,7 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 /** A count by the value of one label. */
-export class Tally extends Map<string, number> {
+class Tally extends Map<string, number> {
   add(label: string): void {
     this.set(label, (this.get(label) ?? 0) + 1);
   }

@@ -26,14 +26,14 @@ const RULES: Readonly<Record<string, Rule>> = {
   auth: { rooms: ["protocol"], packages: ["node:*", "jsonwebtoken", "jwks-rsa", "type pino"] },
   hub: { rooms: ["protocol"], packages: [] },
   session: { rooms: ["protocol", "auth", "hub"], packages: ["type pino"] },
-  // The form of an event (hub/outgoing.ts) is what a backplane carries; of the hub itself it knows types only.
+  // The form of an event (hub/encoded-event.ts) is what a backplane carries; of the hub itself it knows types only.
   backplane: {
-    rooms: ["protocol", "type hub", "hub/outgoing.ts"],
+    rooms: ["protocol", "type hub", "hub/encoded-event.ts"],
     packages: ["node:*", "ioredis", "type pino"],
   },
   transport: { rooms: ["protocol", "auth", "session", "type hub"], packages: ["node:*", "type pino"] },
   config: { rooms: ["protocol", "auth", "backplane/redis-url.ts"], packages: ["node:*"] },
-  commands: {
+  cli: {
     rooms: [
       "protocol",
       "auth",
@@ -52,7 +52,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     rooms: ["protocol", "auth", "hub", "session", "backplane", "transport", "config", "metrics.ts"],
     packages: ["node:*", "type pino"],
   },
-  "main.ts": { rooms: ["config", "commands"], packages: ["node:*", "commander"] },
+  "main.ts": { rooms: ["config", "cli"], packages: ["node:*", "commander"] },
   // The one file that loads the native addon.
   "transport/uws.ts": { rooms: [], packages: ["node:*", "uWebSockets.js"] },
 };
@@ -91,7 +91,7 @@ describe("src/", () => {
     expect(files.length).toBeGreaterThan(30);
     expect(imports.length).toBeGreaterThan(100);
     expect(imports).toContainEqual({
-      from: "hub/outgoing.ts",
+      from: "hub/encoded-event.ts",
       to: "protocol/binary.ts",
       relative: true,
       typeOnly: false,
@@ -104,7 +104,7 @@ describe("src/", () => {
     });
     expect(imports).toContainEqual({
       from: "main.ts",
-      to: "commands/serve.ts",
+      to: "cli/serve.ts",
       relative: true,
       typeOnly: false,
     });
@@ -171,7 +171,7 @@ describe("the rule", () => {
     ["backplane/x.ts", 'import { Hub } from "../hub/hub.ts";'],
     ["config/x.ts", 'import { Redis } from "../backplane/redis.ts";'],
     ["auth/x.ts", 'import lodash from "lodash";'],
-    ["gateway.ts", 'import { serve } from "./commands/serve.ts";'],
+    ["gateway.ts", 'import { serve } from "./cli/serve.ts";'],
     ["main.ts", 'import { createGateway } from "./gateway.ts";'],
     ["jobs/x.ts", 'import "./y.ts";'],
   ])("is broken by %s: %s", (path, text) => {
@@ -183,9 +183,9 @@ describe("the rule", () => {
     ["hub/x.ts", 'import { isChannel } from "../protocol/channel.ts";'],
     ["hub/x.ts", 'import { Hub } from "./hub.ts";'],
     ["hub/x.ts", 'const s = \'import "../session/session.ts"\'; // import "../session/session.ts";'],
-    ["transport/x.ts", 'import type { Outgoing } from "../hub/outgoing.ts";'],
+    ["transport/x.ts", 'import type { EncodedEvent } from "../hub/encoded-event.ts";'],
     ["session/x.ts", 'import { type Logger } from "pino";'],
-    ["backplane/x.ts", 'import { encodeOutgoing } from "../hub/outgoing.ts";'],
+    ["backplane/x.ts", 'import { encode } from "../hub/encoded-event.ts";'],
   ])("is kept by %s: %s", (path, text) => {
     expect(read(path, text)).toEqual([]);
   });

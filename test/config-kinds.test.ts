@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { printConfig } from "../src/commands/print-config.ts";
+import { printConfig } from "../src/cli/print-config.ts";
 import { ConfigError, readConfig } from "../src/config/config.ts";
 import { environmentName, OPTIONS, type Option, type OptionName } from "../src/config/options.ts";
 import { p256, pemOf, rsa, SECRET } from "./tools/forge.ts";

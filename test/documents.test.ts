@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { optionTable } from "../src/commands/print-config.ts";
+import { optionTable } from "../src/cli/print-config.ts";
 import { environmentName, OPTIONS, type Option, type OptionName } from "../src/config/options.ts";
 import { Counts, createMetrics, METRICS } from "../src/metrics.ts";
 import { CODES, type CodeRow } from "../src/protocol/codes.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { encodeOutgoing } from "../src/hub/outgoing.ts";
+import { encode } from "../src/hub/encoded-event.ts";
 import { joinBinary, splitBinary } from "../src/protocol/binary.ts";
 import { CONTROL_WORDS, encodeEvent, isEventType, isTimestamp } from "../src/protocol/event.ts";
 
@@ -32,21 +32,21 @@ describe("encodeEvent", () => {
   );
 });
 
-describe("encodeOutgoing", () => {
+describe("encode", () => {
   it("encodes JSON once, for all who listen", () => {
-    const event = encodeOutgoing({ ...head, sender: "ann" }, '{"text":"é"}', "connection-1");
+    const event = encode({ ...head, sender: "ann" }, '{"text":"é"}', "connection-1");
     expect(event).toMatchObject({ channel: "chat-123", binary: undefined, except: "connection-1" });
     expect(Buffer.from(event.text).toString()).toBe(encodeEvent({ ...head, sender: "ann" }, '{"text":"é"}'));
   });
 
   it("gives a binary payload in base64 to those who speak JSON only", () => {
-    const event = encodeOutgoing(head, Uint8Array.of(0, 255, 128));
+    const event = encode(head, Uint8Array.of(0, 255, 128));
     expect(JSON.parse(Buffer.from(event.text).toString())).toEqual({ ...head, data_base64: "AP+A" });
   });
 
   it("gives a binary payload as bytes behind the event to those who take them", () => {
     const whole = Uint8Array.of(9, 9, 0, 255, 128, 9);
-    const event = encodeOutgoing({ ...head, sender: "ann" }, whole.subarray(2, 5));
+    const event = encode({ ...head, sender: "ann" }, whole.subarray(2, 5));
     const parts = splitBinary(event.binary as Uint8Array);
     expect(JSON.parse(parts?.json ?? "")).toEqual({ ...head, sender: "ann" });
     expect([...(parts?.payload ?? [])]).toEqual([0, 255, 128]);

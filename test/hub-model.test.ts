@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import type { EncodedEvent } from "../src/hub/encoded-event.ts";
 import { Hub, type Subscriber } from "../src/hub/hub.ts";
-import type { Outgoing } from "../src/hub/outgoing.ts";
 import { FakeFeed } from "./tools/feed.ts";
 import { nextTick } from "./tools/turns.ts";
 
@@ -61,7 +61,7 @@ class World {
     };
   }
 
-  #deliver(id: number, { channel, text }: Outgoing): void {
+  #deliver(id: number, { channel, text }: EncodedEvent): void {
     const stay = this.#current.get(`${id} ${channel}`);
     if (stay?.state === "live") stay.got.push(text[0] as number);
     else this.#strays.push(`${id} got an event of ${channel} without being subscribed`);
@@ -112,7 +112,7 @@ class World {
       const stay = this.#current.get(`${id} ${channel}`);
       if (stay?.state === "live") stay.due.push(n);
     }
-    this.hub.publish({ channel, text: Uint8Array.of(n), binary: undefined, except: undefined });
+    this.hub.deliver({ channel, text: Uint8Array.of(n), binary: undefined, except: undefined });
   }
 
   async tick(): Promise<void> {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
 import { Hub, type Subscriber } from "../src/hub/hub.ts";
-import { encodeOutgoing, type Outgoing } from "../src/hub/outgoing.ts";
 import { FakeFeed } from "./tools/feed.ts";
 import { nextTick } from "./tools/turns.ts";
 
@@ -11,7 +11,7 @@ class Listener implements Subscriber {
   readonly heard: string[] = [];
   outbox: Subscriber["outbox"];
 
-  deliver(events: readonly Outgoing[]): void {
+  deliver(events: readonly EncodedEvent[]): void {
     const names = events.map(({ channel, text }) => `${channel}:${dataOf(text)}`);
     this.writes.push(names);
     this.heard.push(...names);
@@ -34,8 +34,8 @@ function dataOf(text: Uint8Array): string {
   return String((JSON.parse(Buffer.from(text).toString()) as { data: unknown }).data);
 }
 
-function event(channel: string, data: number): Outgoing {
-  return encodeOutgoing({ type: "message", channel, timestamp: "2026-03-08T14:30:00Z" }, String(data));
+function event(channel: string, data: number): EncodedEvent {
+  return encode({ type: "message", channel, timestamp: "2026-03-08T14:30:00Z" }, String(data));
 }
 
 describe("the first and the last listener", () => {
@@ -102,13 +102,13 @@ describe("a feed that is slow", () => {
     const hub = new Hub(feed);
     const a = new Listener();
     const joining = a.subscribe(hub, "x");
-    hub.publish(event("x", 1));
+    hub.deliver(event("x", 1));
     await nextTick();
-    hub.publish(event("x", 2));
+    hub.deliver(event("x", 2));
     expect(a.heard).toEqual([]);
     feed.resolve("x");
     await joining;
-    hub.publish(event("x", 3));
+    hub.deliver(event("x", 3));
     await nextTick();
     expect(a.heard).toEqual(["subscribed x", "x:3"]);
   });
@@ -131,7 +131,7 @@ describe("a feed that is slow", () => {
     feed.resolve("x");
     await Promise.all(joining);
     expect(feed.calls).toEqual(["+x"]);
-    hub.publish(event("x", 1));
+    hub.deliver(event("x", 1));
     await nextTick();
     expect(b.heard).toEqual(["subscribed x", "x:1"]);
   });
@@ -145,7 +145,7 @@ describe("a feed that is slow", () => {
     hub.unsubscribe("x", a);
     await joining;
     expect(feed.calls).toEqual(["+x"]);
-    hub.publish(event("x", 1));
+    hub.deliver(event("x", 1));
     await nextTick();
     expect(b.heard).toEqual(["subscribed x", "x:1"]);
     expect(a.heard).toEqual(["subscribed x"]);
@@ -161,10 +161,10 @@ describe("a feed that is slow", () => {
     hub.unsubscribe("x", a);
     const second = b.subscribe(hub, "x");
     expect(feed.calls).toEqual(["+x", "-x", "+x"]);
-    hub.publish(event("x", 1)); // of the old subscription, on its way
+    hub.deliver(event("x", 1)); // of the old subscription, on its way
     feed.resolve("x");
     await second;
-    hub.publish(event("x", 2));
+    hub.deliver(event("x", 2));
     await nextTick();
     expect(a.heard).toEqual(["subscribed x"]);
     expect(b.heard).toEqual(["subscribed x", "x:2"]);
@@ -196,7 +196,7 @@ describe("a feed that fails", () => {
     const second = a.subscribe(hub, "x");
     feed.resolve("x");
     await second;
-    hub.publish(event("x", 1));
+    hub.deliver(event("x", 1));
     await nextTick();
     expect(feed.calls).toEqual(["+x", "+x"]);
     expect(a.heard).toEqual(["subscribed x", "x:1"]);
@@ -221,9 +221,9 @@ describe("delivery", () => {
     const hub = new Hub(new FakeFeed());
     const [a, b] = [new Listener(), new Listener()];
     await Promise.all([a.subscribe(hub, "x"), b.subscribe(hub, "x")]);
-    for (const data of [1, 2, 3]) hub.publish(event("x", data));
+    for (const data of [1, 2, 3]) hub.deliver(event("x", data));
     await nextTick();
-    hub.publish(event("x", 4));
+    hub.deliver(event("x", 4));
     await nextTick();
     for (const one of [a, b]) expect(one.writes).toEqual([["x:1", "x:2", "x:3"], ["x:4"]]);
     expect(hub.flushes).toBe(2);
@@ -235,7 +235,7 @@ describe("delivery", () => {
     await onlyX.subscribe(hub, "x");
     for (const name of ["x", "y", "z"]) await both.subscribe(hub, name);
     await onlyY.subscribe(hub, "y");
-    for (let data = 1; data <= 6; data++) hub.publish(event(data % 2 ? "x" : "y", data));
+    for (let data = 1; data <= 6; data++) hub.deliver(event(data % 2 ? "x" : "y", data));
     await nextTick();
     expect(both.writes).toHaveLength(1);
     expect(both.writes[0]?.filter((name) => name.startsWith("x"))).toEqual(["x:1", "x:3", "x:5"]);
@@ -257,7 +257,7 @@ describe("delivery", () => {
       await hub.subscribe("x", subscriber, () => true);
     }
     const published = event("x", 1);
-    hub.publish(published);
+    hub.deliver(published);
     await nextTick();
     expect(seen).toHaveLength(3);
     for (const text of seen) expect(text).toBe(published.text);
@@ -267,11 +267,11 @@ describe("delivery", () => {
     const hub = new Hub(new FakeFeed());
     const [a, b] = [new Listener(), new Listener()];
     await a.subscribe(hub, "x");
-    hub.publish(event("x", 1));
+    hub.deliver(event("x", 1));
     const joining = b.subscribe(hub, "x");
-    hub.publish(event("x", 2));
+    hub.deliver(event("x", 2));
     await joining;
-    hub.publish(event("x", 3));
+    hub.deliver(event("x", 3));
     await nextTick();
     expect(b.heard).toEqual(["subscribed x", "x:3"]);
     expect(a.heard).toEqual(["subscribed x", "x:1", "x:2", "x:3"]);
@@ -282,8 +282,8 @@ describe("delivery", () => {
     const [a, b, newcomer] = [new Listener(), new Listener(), new Listener()];
     await a.subscribe(hub, "x");
     await b.subscribe(hub, "y");
-    hub.publish(event("x", 1));
-    hub.publish(event("y", 2));
+    hub.deliver(event("x", 1));
+    hub.deliver(event("y", 2));
     await newcomer.subscribe(hub, "x"); // x goes out for the others first
     expect(a.writes).toEqual([["x:1"]]);
     await nextTick();
@@ -296,11 +296,11 @@ describe("delivery", () => {
     const hub = new Hub(new FakeFeed());
     const [a, b] = [new Listener(), new Listener()];
     for (const name of ["x", "y"]) await Promise.all([a.subscribe(hub, name), b.subscribe(hub, name)]);
-    hub.publish(event("x", 1));
-    hub.publish(event("y", 2));
+    hub.deliver(event("x", 1));
+    hub.deliver(event("y", 2));
     hub.unsubscribe("x", a);
     await nextTick();
-    hub.publish(event("x", 3));
+    hub.deliver(event("x", 3));
     await nextTick();
     expect(a.heard).toEqual(["subscribed x", "subscribed y", "y:2"]);
     expect(b.heard).toEqual(["subscribed x", "subscribed y", "x:1", "y:2", "x:3"]);
@@ -308,7 +308,7 @@ describe("delivery", () => {
 
   it("is none for a channel that nobody listens to", async () => {
     const hub = new Hub(new FakeFeed());
-    hub.publish(event("x", 1));
+    hub.deliver(event("x", 1));
     await nextTick();
     expect([hub.channels, hub.flushes]).toEqual([0, 0]);
   });
@@ -324,7 +324,7 @@ describe("delivery", () => {
     await hub.subscribe("x", leaving, () => true);
     await c.subscribe(hub, "x");
     for (const data of [1, 2]) {
-      hub.publish(event("x", data));
+      hub.deliver(event("x", data));
       await nextTick();
     }
     expect(c.heard).toEqual(["subscribed x", "x:1", "x:2"]);
@@ -340,7 +340,7 @@ describe("an interruption", () => {
     await a.subscribe(hub, "y");
     await b.subscribe(hub, "y");
     hub.interrupted();
-    hub.publish(event("y", 1));
+    hub.deliver(event("y", 1));
     await nextTick();
     expect(a.heard).toEqual(["subscribed x", "subscribed y", "interrupted x y", "y:1"]);
     expect(b.heard).toEqual(["subscribed y", "interrupted y", "y:1"]);

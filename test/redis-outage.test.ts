@@ -29,7 +29,7 @@ async function post(
   return { status: response.status, body, retry: response.headers.get("retry-after") };
 }
 
-/** Everything that asks Redis for something fails as documented, and within 2.5 s. */
+/** Everything that asks Redis for something fails as documented, two seconds later at most (and some on a busy machine). */
 async function expectUnavailable(node: GatewayNode, client: Client): Promise<void> {
   const start = performance.now();
   const [byHttp, byFrame, subscribe] = await Promise.all([
@@ -37,7 +37,7 @@ async function expectUnavailable(node: GatewayNode, client: Client): Promise<voi
     client.request({ type: "publish", channel: "chat", data: 1 }),
     client.request({ type: "subscribe", channel: "another" }),
   ]);
-  expect(performance.now() - start).toBeLessThan(2_500);
+  expect(performance.now() - start).toBeLessThan(3_000);
   expect(byHttp).toMatchObject({
     status: 503,
     body: { ...unavailable, status: 503 },

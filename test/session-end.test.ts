@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Identity } from "../src/auth/identity.ts";
-import { encodeOutgoing } from "../src/hub/outgoing.ts";
+import { encode } from "../src/hub/encoded-event.ts";
 import { Node, token } from "./tools/conversation.ts";
 import { FakeFeed } from "./tools/feed.ts";
 import { nextTick } from "./tools/turns.ts";
@@ -131,9 +131,7 @@ describe("after its end a session sends nothing", () => {
     const node = new Node();
     const client = node.as("ann", ALL, ["x"]);
     await client.frames();
-    node.hub.publish(
-      encodeOutgoing({ type: "message", channel: "x", timestamp: "2026-03-08T14:30:00Z" }, "1"),
-    );
+    node.hub.deliver(encode({ type: "message", channel: "x", timestamp: "2026-03-08T14:30:00Z" }, "1"));
     client.connection.hangUp();
     await nextTick();
     expect(client.connection.late).toEqual([]);

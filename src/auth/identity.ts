@@ -14,7 +14,7 @@ export interface Identity {
 const MAX_EXP = 1e11;
 
 /** Channel patterns in one token: bounds what a check costs. */
-export const MAX_GRANTS = 100;
+const MAX_GRANTS = 100;
 
 /**
  * The identity that verified claims describe.

@@ -1,4 +1,4 @@
-import type { Outgoing } from "../hub/outgoing.ts";
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 
 /**
  * What carries events between nodes.
@@ -18,7 +18,7 @@ export interface Backplane {
   subscribe(channel: string): Promise<void>;
   unsubscribe(channel: string): void;
   /** @returns how many nodes heard it @throws {RequestError} backplane_unavailable */
-  publish(event: Outgoing): Promise<number>;
+  publish(event: EncodedEvent): Promise<number>;
   /** Undefined while events travel both ways; else when they last did (as `performance.now`; -Infinity: never). */
   readonly downSince: number | undefined;
   /** Times that the way in was made, the first included. */
@@ -30,7 +30,7 @@ export interface Backplane {
 
 /** Where a backplane hands in what it hears, and says what it refused. */
 export interface BackplaneEvents {
-  event(event: Outgoing, source: "plain" | "framed"): void;
+  event(event: EncodedEvent, source: "plain" | "framed"): void;
   refused(reason: RefusedPayload, channel: string): void;
   /** The way was broken and is mended: on any channel events may have been missed. */
   interrupted(): void;

@@ -1,4 +1,4 @@
-import type { Outgoing } from "../hub/outgoing.ts";
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { Backplane, BackplaneEvents } from "./backplane.ts";
 
 /** The same promises within one process: development, tests, and one node without Redis. */
@@ -23,7 +23,7 @@ export class MemoryBackplane implements Backplane {
     this.#channels.delete(channel);
   }
 
-  async publish(event: Outgoing): Promise<number> {
+  async publish(event: EncodedEvent): Promise<number> {
     if (!this.#channels.has(event.channel)) return 0;
     this.#events.event(event, "framed");
     return 1;

@@ -1,5 +1,5 @@
 import { isUtf8 } from "node:buffer";
-import { encodeOutgoing, type Outgoing } from "../hub/outgoing.ts";
+import { type EncodedEvent, encode } from "../hub/encoded-event.ts";
 import { isEventType, isTimestamp } from "../protocol/event.ts";
 import { isObject, member, members, parse } from "../protocol/json.ts";
 
@@ -10,15 +10,15 @@ const EVENT_KEYS = new Set(["type", "id", "timestamp", "data"]);
  * is delivered as that event; what is not JSON is a string, what is not UTF-8 is binary. Nothing is refused for its
  * form: a backend that publishes `hi` gets `"hi"` through.
  */
-export function outgoingOfPlain(channel: string, payload: Buffer): Outgoing {
+export function eventOfPlain(channel: string, payload: Buffer): EncodedEvent {
   const message = { type: "message", channel, timestamp: new Date().toISOString() };
-  if (!isUtf8(payload)) return encodeOutgoing(message, payload);
+  if (!isUtf8(payload)) return encode(message, payload);
   const text = payload.toString("utf8");
   const value = parse(text);
-  if (value === undefined) return encodeOutgoing(message, JSON.stringify(text));
-  if (!isEvent(value)) return encodeOutgoing(message, text);
+  if (value === undefined) return encode(message, JSON.stringify(text));
+  if (!isEvent(value)) return encode(message, text);
   const head = { ...message, type: value.type, timestamp: value.timestamp ?? message.timestamp };
-  return encodeOutgoing(head, member(members(text), "data") as string);
+  return encode(head, member(members(text), "data") as string);
 }
 
 /** Its `id`, if it has one, is ignored: ids are the gateway's. With a reserved type it is somebody's data. */

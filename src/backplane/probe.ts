@@ -72,6 +72,7 @@ export class Probe {
   #tick(): void {
     if (++this.#missed <= MAX_MISSED) return this.send();
     this.#missed = 0;
+    this.#number++; // an answer that comes now comes on a connection that is given up, ready as it still calls itself
     this.#listener.silent();
     // Those that are connecting are at it already.
     for (const redis of [this.#commands, this.#subscriber]) {

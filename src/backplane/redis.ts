@@ -1,10 +1,10 @@
 import { Redis } from "ioredis";
 import type { Logger } from "pino";
-import type { Outgoing } from "../hub/outgoing.ts";
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { Backplane, BackplaneEvents } from "./backplane.ts";
 import { seal, unseal } from "./envelope.ts";
-import { outgoingOfPlain } from "./plain.ts";
+import { eventOfPlain } from "./plain.ts";
 import { Probe } from "./probe.ts";
 import type { RedisAddress } from "./redis-url.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -56,7 +56,10 @@ export class RedisBackplane implements Backplane {
     ]);
     this.#probe = new Probe(`${options.prefix}.probe.${options.node}`, this.#commands, this.#subscriber, {
       heard: () => this.#renewed && this.#turn(true),
-      silent: () => this.#turn(false),
+      silent: () => {
+        this.#renewed = false;
+        this.#turn(false);
+      },
     });
     this.#subscriber.on("ready", () => void this.#resume());
     this.#subscriber.on("messageBuffer", (channel: Buffer, payload: Buffer) =>
@@ -89,7 +92,7 @@ export class RedisBackplane implements Backplane {
     this.#subscriptions.remove(channel);
   }
 
-  async publish(event: Outgoing): Promise<number> {
+  async publish(event: EncodedEvent): Promise<number> {
     try {
       return await this.#commands.publish(`${this.#options.prefix}!${event.channel}`, seal(event));
     } catch (error) {
@@ -160,7 +163,7 @@ export class RedisBackplane implements Backplane {
       if (event) events.event(event, "framed");
       else events.refused("bad_envelope", channel);
     } else {
-      events.event(outgoingOfPlain(channel, payload), "plain");
+      events.event(eventOfPlain(channel, payload), "plain");
     }
   }
 
@@ -180,8 +183,9 @@ export class RedisBackplane implements Backplane {
   #report(role: string, error: Error): void {
     // Of a host with several addresses ioredis gives an AggregateError, whose message is empty.
     const message = error.message || (error as NodeJS.ErrnoException).code || error.name;
-    if (this.#problems.has(message) || this.#problems.size >= MAX_PROBLEMS) return;
-    this.#problems.add(message);
+    const kind = message.replaceAll(/[\d.]+/g, "#"); // ioredis writes into some how long it will wait
+    if (this.#problems.has(kind) || this.#problems.size >= MAX_PROBLEMS) return;
+    this.#problems.add(kind);
     this.#options.log.error({ role, reason: message }, "Redis (TIDEGATE_REDIS_URL)");
   }
 

@@ -1,15 +1,15 @@
-import type { Outgoing } from "./outgoing.ts";
+import type { EncodedEvent } from "./encoded-event.ts";
 
 /** A channel's own list as long as only one of a subscriber's channels had events, else a list of all. */
 interface Outbox {
-  events: Outgoing[];
+  events: EncodedEvent[];
   shared: boolean;
 }
 
 /** Anything that the hub can deliver to. */
 export interface Subscriber {
   /** The events of one tick, in order, to be put on the wire in one write. Never throws. */
-  deliver(events: readonly Outgoing[]): void;
+  deliver(events: readonly EncodedEvent[]): void;
   /** Events of these channels may have been missed; the stream goes on. */
   interrupted(channels: readonly string[]): void;
   /** The hub's own: what this subscriber gets when several channels had events in one tick. */
@@ -34,7 +34,7 @@ interface Channel {
   interest: number;
   readonly live: Promise<void>;
   /** The events of this tick. */
-  pending: Outgoing[];
+  pending: EncodedEvent[];
 }
 
 /** Sessions told of an interruption in one tick. */
@@ -91,7 +91,7 @@ export class Hub {
    * Takes an event in. It goes out with the others of this tick: the kernel's send is what a delivery costs, and so
    * each socket gets one write a tick, however many events it had.
    */
-  publish(event: Outgoing): void {
+  deliver(event: EncodedEvent): void {
     const channel = this.#channels.get(event.channel);
     if (!channel) return; // the last listener left while it was on its way
     if (channel.pending.length === 0) {

@@ -1,4 +1,4 @@
-import type { Outgoing } from "../hub/outgoing.ts";
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { CloseReason } from "../protocol/codes.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
 
@@ -8,7 +8,7 @@ export interface Connection {
   readonly id: string;
   readonly transport: "websocket";
   /** Puts events on the wire in one write. The transport itself ends a client that takes nothing. */
-  deliver(events: readonly Outgoing[]): void;
+  deliver(events: readonly EncodedEvent[]): void;
   /** All in one write. */
   send(...frames: readonly ServerFrame[]): void;
   /** Ends the connection; the session hears `end` as for any other end. */

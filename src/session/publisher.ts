@@ -1,6 +1,6 @@
 import { type Grant, may } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
-import { encodeOutgoing, type Outgoing } from "../hub/outgoing.ts";
+import { type EncodedEvent, encode } from "../hub/encoded-event.ts";
 import { isReservedChannel } from "../protocol/channel.ts";
 import { type Code, RequestError } from "../protocol/codes.ts";
 
@@ -19,7 +19,7 @@ export interface Publication {
 /** Carries an event to every node, this one included. */
 export interface Outlet {
   /** @returns how many nodes heard it @throws {RequestError} backplane_unavailable */
-  publish(event: Outgoing): Promise<number>;
+  publish(event: EncodedEvent): Promise<number>;
 }
 
 /** The one way in for events from clients and from the API: authorise, stamp, encode once, hand to the backplane. */
@@ -56,7 +56,7 @@ export class Publisher {
       timestamp: new Date().toISOString(),
       sender: this.#sender(identity, event),
     };
-    return await this.#outlet.publish(encodeOutgoing(head, event.data, event.except));
+    return await this.#outlet.publish(encode(head, event.data, event.except));
   }
 
   /** Everybody speaks for themselves; a backend with `publish_as` may speak for others. */

@@ -2,8 +2,8 @@ import type { Logger } from "pino";
 import { type Grant, may } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TokenError } from "../auth/token.ts";
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { Hub, Subscriber } from "../hub/hub.ts";
-import type { Outgoing } from "../hub/outgoing.ts";
 import { isChannel } from "../protocol/channel.ts";
 import { type CloseReason, CODES, type Code, RequestError } from "../protocol/codes.ts";
 import {
@@ -139,7 +139,7 @@ export class Session implements Subscriber, Mortal {
     return false;
   }
 
-  deliver(events: readonly Outgoing[]): void {
+  deliver(events: readonly EncodedEvent[]): void {
     const { id } = this.#connection;
     for (const { except } of events) {
       if (except !== id) continue;

@@ -34,13 +34,15 @@ export class Drain {
     if (this.#any()) await sleep(Math.min(NOTICE_MS, this.#timeMs / 3));
     this.closing = true;
     closeDoor();
+    const start = performance.now();
+    const { length: total } = [...this.#connections];
     for (;;) {
       const left = [...this.#connections];
       if (left.length === 0) break;
-      const steps = Math.max(1, Math.ceil((end - performance.now()) / STEP_MS));
-      for (const connection of left.slice(0, Math.ceil(left.length / steps)))
-        connection.close("shutting_down");
-      if (steps === 1) break;
+      const timeLeft = Math.max(0, end - performance.now());
+      const mayStay = timeLeft === 0 ? 0 : Math.floor((total * timeLeft) / (end - start));
+      for (const connection of left.slice(mayStay)) connection.close("shutting_down");
+      if (timeLeft === 0) break;
       await sleep(STEP_MS);
     }
     for (let waited = 0; this.#requests.open > 0 && waited < MAX_REQUEST_MS; waited += STEP_MS)

@@ -84,7 +84,11 @@ function answerRequest(
       const params = rawParams.map(decodeParam);
       return await handle({ head, params, body: async () => (body ? await body : Buffer.alloc(0)) });
     } catch (error) {
-      const about = { path: head.path, address: head.address, origin: head.origin?.slice(0, 200) };
+      const about = {
+        path: head.path.slice(0, 200),
+        address: head.address,
+        origin: head.origin?.slice(0, 200),
+      };
       if (!(error instanceof RequestError)) log.error({ ...about, err: error }, "a request failed");
       else logRefusal(log, isDenial(error) ? "info" : "debug", error, about);
       return problemOf(error, options.hints);

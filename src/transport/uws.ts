@@ -33,7 +33,7 @@ export const EXCLUSIVE_PORT = 1;
 export const DROPPED = 2;
 
 /** A platform that no binary fits; the message says what was found, what is needed and what to try. */
-export class UnsupportedPlatform extends Error {
+class UnsupportedPlatform extends Error {
   override readonly name = "UnsupportedPlatform";
 }
 

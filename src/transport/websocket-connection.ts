@@ -1,4 +1,4 @@
-import type { Outgoing } from "../hub/outgoing.ts";
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 import { splitBinary } from "../protocol/binary.ts";
 import { type CloseReason, CODES, RequestError } from "../protocol/codes.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
@@ -93,12 +93,12 @@ export class WebSocketConnection implements Connection, Beating {
     this.session.end();
   }
 
-  deliver(events: readonly Outgoing[]): void {
+  deliver(events: readonly EncodedEvent[]): void {
     const socket = this.#socket;
     if (!socket || this.#reason) return;
     this.#counts.writes++;
     if (events.length === 1) {
-      this.#sendEvent(socket, events[0] as Outgoing);
+      this.#sendEvent(socket, events[0] as EncodedEvent);
       return;
     }
     socket.cork(() => {
@@ -107,7 +107,7 @@ export class WebSocketConnection implements Connection, Beating {
   }
 
   /** After a send that was dropped nothing more is sent, or a later event could arrive behind a hole. */
-  #sendEvent(socket: WebSocket<unknown>, { text, binary }: Outgoing): boolean {
+  #sendEvent(socket: WebSocket<unknown>, { text, binary }: EncodedEvent): boolean {
     const frame = this.binary && binary ? binary : text;
     if (socket.send(frame, frame === binary) === DROPPED) {
       this.#abandon(socket);

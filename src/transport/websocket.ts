@@ -85,12 +85,13 @@ function handshake(
 ): void {
   const head = readHead(res, req, options.trustedProxies);
   const key = req.getHeader("sec-websocket-key");
+  const isUpgrade = context !== undefined || req.getHeader("upgrade") !== "";
   /** Answered, upgraded or aborted: `res` must not be touched. */
   let over = false;
   const refuse = (error: unknown) => {
     if (over) return;
     over = true;
-    refuseHandshake(res, head, error, options);
+    refuseHandshake(res, head, error, options, isUpgrade);
   };
   const accept = (admitted: Admitted) => {
     if (over) return;
@@ -99,7 +100,7 @@ function handshake(
     over = true;
   };
   try {
-    if (context || req.getHeader("upgrade") !== "") checkForm(req);
+    if (isUpgrade) checkForm(req);
     const admitted = admit(head, options.rules);
     // At once where possible: an upgrade outside this callback has had bugs of its own in uWebSockets (#1929).
     if (!(admitted instanceof Promise)) return accept(admitted);
@@ -139,13 +140,14 @@ function refuseHandshake(
   head: RequestHead,
   error: unknown,
   options: WebSocketOptions,
+  isUpgrade: boolean,
 ): void {
   const { log, hints, rules, refused } = options;
   if (error instanceof RequestError) {
     // 426 is the good answer to a client that asks why its handshakes fail.
-    const level = error.code === "upgrade_required" ? "debug" : "info";
+    const level = error.code === "upgrade_required" && !isUpgrade ? "debug" : "info";
     logRefusal(log, level, error, {
-      path: head.path,
+      path: head.path.slice(0, 200),
       address: head.address,
       origin: head.origin?.slice(0, 200),
     });

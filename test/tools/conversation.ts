@@ -2,8 +2,8 @@ import { parseRules } from "../../src/auth/grants.ts";
 import type { Identity } from "../../src/auth/identity.ts";
 import { secretKey } from "../../src/auth/keys.ts";
 import { verifyToken } from "../../src/auth/token.ts";
+import type { EncodedEvent } from "../../src/hub/encoded-event.ts";
 import { Hub } from "../../src/hub/hub.ts";
-import type { Outgoing } from "../../src/hub/outgoing.ts";
 import type { CloseReason } from "../../src/protocol/codes.ts";
 import type { Connection } from "../../src/session/connection.ts";
 import { Deadlines } from "../../src/session/deadlines.ts";
@@ -33,7 +33,7 @@ export class FakeConnection implements Connection {
     this.id = id;
   }
 
-  deliver(events: readonly Outgoing[]): void {
+  deliver(events: readonly EncodedEvent[]): void {
     for (const { text } of events) this.#put(JSON.parse(Buffer.from(text).toString()) as Frame);
   }
 
@@ -113,7 +113,7 @@ export class Node implements Outlet {
   readonly errors: string[] = [];
   readonly publications: string[] = [];
   /** Set: what publishing does instead of reaching the hub. */
-  outlet: ((event: Outgoing) => Promise<number>) | undefined;
+  outlet: ((event: EncodedEvent) => Promise<number>) | undefined;
   readonly #context: SessionContext;
   #connections = 0;
 
@@ -148,9 +148,9 @@ export class Node implements Outlet {
   }
 
   /** As a backplane of one node: publishing is hearing. */
-  async publish(event: Outgoing): Promise<number> {
+  async publish(event: EncodedEvent): Promise<number> {
     if (this.outlet) return await this.outlet(event);
-    this.hub.publish(event);
+    this.hub.deliver(event);
     return this.feed.standing.has(event.channel) ? 1 : 0;
   }
 

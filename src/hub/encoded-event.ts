@@ -2,7 +2,7 @@ import { joinBinary } from "../protocol/binary.ts";
 import { type EventHead, encodeBase64Event, encodeEvent, encodeHead } from "../protocol/event.ts";
 
 /** An event as it leaves: encoded once, the same bytes to everybody. */
-export interface Outgoing {
+export interface EncodedEvent {
   readonly channel: string;
   /** The JSON text frame. */
   readonly text: Uint8Array;
@@ -13,7 +13,7 @@ export interface Outgoing {
 }
 
 /** Encodes an event for all its readers. A string is JSON text and goes out verbatim; bytes are a binary payload. */
-export function encodeOutgoing(head: EventHead, data: string | Uint8Array, except?: string): Outgoing {
+export function encode(head: EventHead, data: string | Uint8Array, except?: string): EncodedEvent {
   const { channel } = head;
   if (typeof data === "string")
     return { channel, text: Buffer.from(encodeEvent(head, data)), binary: undefined, except };
