@@ -8,8 +8,11 @@ interface Outbox {
 
 /** Anything that the hub can deliver to. */
 export interface Subscriber {
-  /** The events of one tick, in order, to be put on the wire in one write. Never throws. */
-  deliver(events: readonly EncodedEvent[]): void;
+  /**
+   * The events of one tick, in order, to be put on the wire in one write. Never throws.
+   * @param selective whether some are not for everybody (`except`): looked up once for all subscribers
+   */
+  deliver(events: readonly EncodedEvent[], selective: boolean): void;
   /** Events of these channels may have been missed; the stream goes on. */
   interrupted(channels: readonly string[]): void;
   /** The hub's own: what this subscriber gets when several channels had events in one tick. */
@@ -159,7 +162,8 @@ export class Hub {
     const events = channel.pending;
     if (events.length === 0) return;
     channel.pending = [];
-    for (const subscriber of channel.subscribers) subscriber.deliver(events);
+    const selective = isSelective(events);
+    for (const subscriber of channel.subscribers) subscriber.deliver(events, selective);
   }
 
   /**
@@ -188,7 +192,11 @@ export class Hub {
     for (const subscriber of touched) {
       const { events } = subscriber.outbox as Outbox;
       subscriber.outbox = undefined;
-      subscriber.deliver(events);
+      subscriber.deliver(events, isSelective(events));
     }
   }
+}
+
+function isSelective(events: readonly EncodedEvent[]): boolean {
+  return events.some((event) => event.except !== undefined);
 }

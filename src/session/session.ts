@@ -139,14 +139,10 @@ export class Session implements Subscriber, Mortal {
     return false;
   }
 
-  deliver(events: readonly EncodedEvent[]): void {
-    const { id } = this.#connection;
-    for (const { except } of events) {
-      if (except !== id) continue;
-      const others = events.filter((event) => event.except !== id);
-      return others.length > 0 ? this.#connection.deliver(others) : undefined;
-    }
-    this.#connection.deliver(events);
+  deliver(events: readonly EncodedEvent[], selective: boolean): void {
+    if (!selective) return this.#connection.deliver(events);
+    const others = events.filter((event) => event.except !== this.#connection.id);
+    if (others.length > 0) this.#connection.deliver(others);
   }
 
   interrupted(channels: readonly string[]): void {
@@ -237,8 +233,10 @@ export class Session implements Subscriber, Mortal {
     }
     this.#subscriptions.add(channel); // before the wait, so that pipelined ones cannot pass the limit together
     try {
-      await hub.subscribe(channel, this, () => {
-        if (this.#ended || !this.#subscriptions.has(channel)) return false;
+      await hub.subscribe(channel, this, (name) => {
+        // The hub's own copy of the name is kept: this one was cut out of a frame or URL, which it would keep alive.
+        if (this.#ended || !this.#subscriptions.delete(channel)) return false;
+        this.#subscriptions.add(name);
         confirm();
         return !this.#ended; // a client that was full already is ended by its confirmation
       });
