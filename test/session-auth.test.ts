@@ -47,8 +47,8 @@ describe("auth as the first frame", () => {
       "authenticated",
       "pong",
       "subscribed",
-      "published",
       "message",
+      "published",
     ]);
   });
 
@@ -79,8 +79,8 @@ describe("auth as the first frame", () => {
       "authenticated",
       2,
       1,
-      3,
       "message",
+      3,
     ]);
   });
 

@@ -19,7 +19,7 @@ const app = App();
 redis.on("messageBuffer", (channel: Buffer, payload: Buffer) => app.publish(channel, payload, false));
 
 app.ws<Client>("/ws", {
-  idleTimeout: 46, // it pings after 30 s of silence: a node pings as often
+  idleTimeout: 960, // no pings within a run, as on the node
   // The default of 64 KB drops events when a client lags for a moment, and a server that drops is not a measure.
   maxBackpressure: 16 * 1024 * 1024,
   upgrade: (response, request, context) => {

@@ -62,6 +62,8 @@ export async function startNode(main: string, settings: Record<string, string> =
     TIDEGATE_ALLOWED_ORIGINS: "none",
     TIDEGATE_MAX_CONNECTIONS: "0",
     TIDEGATE_HANDSHAKE_RATE: "0",
+    // No pings within a run, as on the control: what a heartbeat costs is the heartbeat's.
+    TIDEGATE_HEARTBEAT: "300s",
     TIDEGATE_LOG_LEVEL: "warn",
     ...settings,
   };
