@@ -98,7 +98,6 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
     publisher,
     deadlines,
     heartbeat,
-    requests,
     drain,
     verify: (token: string) => verifyToken(token, tokens),
   };
@@ -170,10 +169,11 @@ function webSocketOptions(config: Config, context: GatewayContext, parts: Parts)
   const { heartbeat, counts } = parts;
   const instance = randomBytes(6).toString("base64url");
   let connections = 0;
+  const { origins, ...edge } = edgeOptions(config, context);
   return {
-    ...edgeOptions(config, context),
+    ...edge,
     rules: {
-      origins: config.allowed_origins ?? "none",
+      origins,
       cookieName: config.token_cookie,
       rate: new Rate(config.handshake_rate, config.handshake_rate),
       maxConnections: config.max_connections,

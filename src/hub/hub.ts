@@ -70,12 +70,7 @@ export class Hub {
   async subscribe(name: string, subscriber: Subscriber, confirm: (name: string) => boolean): Promise<void> {
     const channel = this.#channels.get(name) ?? this.#open(name);
     channel.interest++;
-    try {
-      await channel.live;
-    } catch (error) {
-      this.#release(channel);
-      throw error;
-    }
+    await channel.live; // one that failed is forgotten already, with all who waited for it
     this.#flushChannel(channel); // what came before the confirmation is not for the newcomer
     if (!confirm(channel.name)) return this.#release(channel);
     channel.subscribers.add(subscriber);
@@ -140,17 +135,14 @@ export class Hub {
     const channel: Channel = { name, subscribers: new Set(), interest: 0, live, pending: [] };
     this.#channels.set(name, channel);
     // Whoever comes after the failure tries anew; those who wait now get the rejection themselves.
-    live.catch(() => this.#forget(channel));
+    live.catch(() => this.#channels.delete(name));
     return channel;
   }
 
   #release(channel: Channel): void {
-    if (--channel.interest > 0 || !this.#forget(channel)) return;
+    if (--channel.interest > 0) return;
+    this.#channels.delete(channel.name);
     this.#feed.unsubscribe(channel.name);
-  }
-
-  #forget(channel: Channel): boolean {
-    return this.#channels.get(channel.name) === channel && this.#channels.delete(channel.name);
   }
 
   #flush(): void {

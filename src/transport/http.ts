@@ -6,7 +6,7 @@ import { isDenial, logRefusal } from "../session/refusal.ts";
 import { type Answer, problemOf, write } from "./answer.ts";
 import { preflight, withCors } from "./cors.ts";
 import { checkOrigin } from "./handshake.ts";
-import { type RequestHead, readHead } from "./request.ts";
+import { asker, type RequestHead, readHead } from "./request.ts";
 import type { HttpRequest, HttpResponse, TemplatedApp } from "./uws.ts";
 
 /** One request as a handler sees it. */
@@ -84,13 +84,8 @@ function answerRequest(
       const params = rawParams.map(decodeParam);
       return await handle({ head, params, body: async () => (body ? await body : Buffer.alloc(0)) });
     } catch (error) {
-      const about = {
-        path: head.path.slice(0, 200),
-        address: head.address,
-        origin: head.origin?.slice(0, 200),
-      };
-      if (!(error instanceof RequestError)) log.error({ ...about, err: error }, "a request failed");
-      else logRefusal(log, isDenial(error) ? "info" : "debug", error, about);
+      if (!(error instanceof RequestError)) log.error({ ...asker(head), err: error }, "a request failed");
+      else logRefusal(log, isDenial(error) ? "info" : "debug", error, asker(head));
       return problemOf(error, options.hints);
     }
   };

@@ -23,6 +23,11 @@ export interface RequestHead {
   readonly ownOrigin: string;
 }
 
+/** Who asked, for a log line: bounded, and without the query, where a token may ride. */
+export function asker({ path, address, origin }: RequestHead): Record<string, string | undefined> {
+  return { path: path.slice(0, 200), address, origin: origin?.slice(0, 200) };
+}
+
 export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList): RequestHead {
   const header = (name: string) => req.getHeader(name) || undefined;
   const peer = Buffer.from(res.getRemoteAddressAsText()).toString();

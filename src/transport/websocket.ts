@@ -7,7 +7,7 @@ import { problemOf, write } from "./answer.ts";
 import { withCors } from "./cors.ts";
 import { type Admitted, admit, checkForm, checkRoom, type HandshakeRules } from "./handshake.ts";
 import type { Heartbeat } from "./heartbeat.ts";
-import { type RequestHead, readHead } from "./request.ts";
+import { asker, type RequestHead, readHead } from "./request.ts";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./uws.ts";
 import { WebSocketConnection, type WebSocketCounts } from "./websocket-connection.ts";
 
@@ -146,11 +146,7 @@ function refuseHandshake(
   if (error instanceof RequestError) {
     // 426 is the good answer to a client that asks why its handshakes fail.
     const level = error.code === "upgrade_required" && !isUpgrade ? "debug" : "info";
-    logRefusal(log, level, error, {
-      path: head.path.slice(0, 200),
-      address: head.address,
-      origin: head.origin?.slice(0, 200),
-    });
+    logRefusal(log, level, error, asker(head));
     refused(error.code);
   } else {
     log.error({ err: error }, "a handshake failed");
