@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { stopAll } from "./harness/child.ts";
+import { run } from "./harness/child.ts";
 import { compilePrograms } from "./harness/compile.ts";
 import { describeMachine, requireTools } from "./harness/machine.ts";
 import { startRedis } from "./harness/redis.ts";
@@ -95,14 +95,4 @@ function findRow(name: string): Row {
   return row;
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => void stopAll().then(() => process.exit(130)));
-}
-try {
-  await main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  await stopAll();
-}
+await run(main);

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createRequire } from "node:module";
 import { parseArgs } from "node:util";
-import { Child, stopAll } from "./harness/child.ts";
+import { Child, run } from "./harness/child.ts";
 import { LOAD_CORE } from "./harness/cores.ts";
 import { describeMachine, requireTools } from "./harness/machine.ts";
 import { TIDEGATE } from "./harness/paths.ts";
@@ -72,11 +72,4 @@ async function post(url: string, body: string, seconds: string): Promise<Report>
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-} finally {
-  await stopAll();
-}
+await run(main);

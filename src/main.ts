@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import { EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE } from "./cli/exit.ts";
 import { type Config, ConfigError, readConfig } from "./config/config.ts";
 import { duration } from "./config/kinds.ts";
 import { flagName, OPTIONS, type Option, type OptionName } from "./config/options.ts";
@@ -11,8 +12,6 @@ const { version } = JSON.parse(readFileSync(new URL("../package.json", import.me
   version: string;
 };
 const print = (line: string) => void process.stdout.write(`${line}\n`);
-const EXIT_USAGE = 2;
-const EXIT_CONFIG = 78;
 
 const program = new Command("tidegate")
   .description("A horizontally scaled WebSocket gateway.")
@@ -143,5 +142,5 @@ try {
   const known =
     error instanceof ConfigError || (error instanceof Error && error.name === "UnsupportedPlatform");
   process.stderr.write(`tidegate: ${error instanceof Error ? error.message : String(error)}\n`);
-  process.exit(known ? EXIT_CONFIG : 1);
+  process.exit(known ? EXIT_CONFIG : EXIT_FAILURE);
 }

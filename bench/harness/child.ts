@@ -54,6 +54,21 @@ export class Child {
   }
 }
 
-export async function stopAll(): Promise<void> {
+async function stopAll(): Promise<void> {
   await Promise.all([...running].map((child) => child.stop()));
+}
+
+/** A whole bench: whatever becomes of it, also by Ctrl-C, no child outlives it. */
+export async function run(main: () => Promise<void>): Promise<void> {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void stopAll().then(() => process.exit(130)));
+  }
+  try {
+    await main();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+    process.exitCode = 1;
+  } finally {
+    await stopAll();
+  }
 }

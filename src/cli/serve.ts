@@ -5,6 +5,7 @@ import type { Config } from "../config/config.ts";
 import { createGateway } from "../gateway.ts";
 import { loadUws } from "../transport/uws.ts";
 import { developmentSecret } from "./development.ts";
+import { EXIT_CONFIG, EXIT_FAILURE } from "./exit.ts";
 import { ALL_GRANTS, mintToken } from "./mint.ts";
 
 /** What a command may do to its process. */
@@ -14,9 +15,6 @@ export interface Process {
   onSignal(handler: () => void): void;
   exit(code: number): never;
 }
-
-/** EX_CONFIG of sysexits(3): starting again does not help. */
-const EXIT_CONFIG = 78;
 
 /** Runs one node until it is told to stop: the first signal drains, a second one ends it at once. */
 export async function serve(config: Config, process: Process): Promise<void> {
@@ -47,14 +45,14 @@ export async function serve(config: Config, process: Process): Promise<void> {
   if (config.development) process.print(banner(keyed, addresses));
   let stopping = false;
   process.onSignal(() => {
-    if (stopping) exit(1);
+    if (stopping) exit(EXIT_FAILURE);
     stopping = true;
     log.info("stopping");
     gateway.stop().then(
       () => exit(0),
       (error: unknown) => {
         log.error({ err: error }, "could not stop in order");
-        exit(1);
+        exit(EXIT_FAILURE);
       },
     );
   });
