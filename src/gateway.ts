@@ -18,6 +18,7 @@ import { Deadlines } from "./session/deadlines.ts";
 import { Publisher } from "./session/publisher.ts";
 import { Rate } from "./session/rate.ts";
 import type { SessionContext } from "./session/session.ts";
+import { Sessions } from "./session/sessions.ts";
 import { type Check, createAdminServer } from "./transport/admin.ts";
 import { apiRoutes } from "./transport/api.ts";
 import { Drain } from "./transport/drain.ts";
@@ -26,6 +27,7 @@ import { serveHttp } from "./transport/http.ts";
 import { EXCLUSIVE_PORT, type Uws, type us_listen_socket } from "./transport/uws.ts";
 import { serveWebSocket, type WebSocketOptions } from "./transport/websocket.ts";
 import type { WebSocketConnection } from "./transport/websocket-connection.ts";
+import { WebSocketTopics } from "./transport/websocket-topics.ts";
 
 export interface GatewayContext {
   readonly uws: Uws;
@@ -66,9 +68,12 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       counts.payloadsRefused.add(reason);
       if (warnings.take()) log.warn({ reason, channel }, "a Redis payload is no event");
     },
-    interrupted: () => hub.interrupted(),
+    interrupted: () => sessions.interrupted(),
   });
-  const hub = new Hub(backplane);
+  const app = uws.App();
+  const topics = new WebSocketTopics(app, counts);
+  const hub = new Hub(backplane, topics);
+  const sessions = new Sessions();
   const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
   const deadlines = new Deadlines();
   const heartbeat = new Heartbeat<WebSocketConnection>(config.heartbeat / 1000, config.pong_timeout / 1000);
@@ -91,10 +96,11 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
     build: { version: context.version, node: process.version, uws: uws.name },
   });
 
-  const app = uws.App();
   const parts = {
     counts,
+    topics,
     hub,
+    sessions,
     publisher,
     deadlines,
     heartbeat,
@@ -148,7 +154,9 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
 /** What the edges share. */
 interface Parts {
   readonly counts: Counts;
+  readonly topics: WebSocketTopics;
   readonly hub: Hub;
+  readonly sessions: Sessions;
   readonly publisher: Publisher;
   readonly deadlines: Deadlines;
   readonly heartbeat: Heartbeat<WebSocketConnection>;
@@ -166,7 +174,7 @@ function edgeOptions(config: Config, { log }: GatewayContext) {
 }
 
 function webSocketOptions(config: Config, context: GatewayContext, parts: Parts): WebSocketOptions {
-  const { heartbeat, counts } = parts;
+  const { heartbeat, topics, counts } = parts;
   const instance = randomBytes(6).toString("base64url");
   let connections = 0;
   const { origins, ...edge } = edgeOptions(config, context);
@@ -182,6 +190,7 @@ function webSocketOptions(config: Config, context: GatewayContext, parts: Parts)
       verify: parts.verify,
     },
     session: sessionContext(config, context, parts),
+    topics,
     heartbeat,
     maxFrameBytes: config.max_frame_bytes,
     maxQueuedBytes: config.max_queued_bytes,
@@ -193,9 +202,10 @@ function webSocketOptions(config: Config, context: GatewayContext, parts: Parts)
 }
 
 function sessionContext(config: Config, { node, log }: GatewayContext, parts: Parts): SessionContext {
-  const { hub, publisher, deadlines, counts, verify } = parts;
+  const { hub, sessions, publisher, deadlines, counts, verify } = parts;
   return {
     hub,
+    sessions,
     publisher,
     deadlines,
     verify,

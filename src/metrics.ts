@@ -19,7 +19,6 @@ export class Counts {
   readonly published = new Tally();
   delivered = 0;
   deliveredBytes = 0;
-  writes = 0;
   readonly roundTrips = new Histogram({
     name: "tidegate_ping_round_trip_seconds",
     help: "From a ping to its pong.",
@@ -33,7 +32,7 @@ export interface MetricSources {
   readonly counts: Counts;
   connections(): number;
   readonly capacity: number;
-  readonly hub: { readonly channels: number; readonly subscriptions: number; readonly flushes: number };
+  readonly hub: { readonly channels: number; readonly subscriptions: number };
   readonly backplane: {
     readonly downSince: number | undefined;
     readonly connects: number;
@@ -141,28 +140,15 @@ export const METRICS: readonly Row[] = [
     name: "tidegate_events_delivered_total",
     type: "counter",
     label: "transport",
-    help: "Events written to connections.",
+    help: "Events handed to connections: of events with two readers on this node, twice as many.",
     read: (s) => [[TRANSPORT, s.counts.delivered]],
   },
   {
     name: "tidegate_delivered_bytes_total",
     type: "counter",
     label: "transport",
-    help: "Bytes of events written to connections.",
+    help: "Bytes of events handed to connections.",
     read: (s) => [[TRANSPORT, s.counts.deliveredBytes]],
-  },
-  {
-    name: "tidegate_socket_writes_total",
-    type: "counter",
-    label: "transport",
-    help: "Writes to connections for events: one a connection and tick that had an event for it.",
-    read: (s) => [[TRANSPORT, s.counts.writes]],
-  },
-  {
-    name: "tidegate_flushes_total",
-    type: "counter",
-    help: "Ticks of the event loop that had an event.",
-    read: (s) => s.hub.flushes,
   },
   {
     name: "tidegate_backplane_up",

@@ -57,7 +57,7 @@ function metricTable(): string {
     counts: new Counts(),
     connections: () => 0,
     capacity: 0,
-    hub: { channels: 0, subscriptions: 0, flushes: 0 },
+    hub: { channels: 0, subscriptions: 0 },
     backplane: { downSince: undefined, connects: 0, probeMs: 0 },
     draining: () => false,
     ready: () => true,

@@ -127,12 +127,15 @@ describe("after its end a session sends nothing", () => {
     }
   });
 
-  it("when events are waiting for the end of the tick", async () => {
+  it("when events of its channels come", async () => {
     const node = new Node();
     const client = node.as("ann", ALL, ["x"]);
     await client.frames();
-    node.hub.deliver(encode({ type: "message", channel: "x", timestamp: "2026-03-08T14:30:00Z" }, "1"));
+    const event = encode({ type: "message", channel: "x", timestamp: "2026-03-08T14:30:00Z" }, "1");
+    node.hub.deliver(event);
+    expect(await client.frames()).toHaveLength(1);
     client.connection.hangUp();
+    node.hub.deliver(event);
     await nextTick();
     expect(client.connection.late).toEqual([]);
     expect(await client.frames()).toEqual([]);

@@ -327,7 +327,7 @@ describe("an interruption", () => {
     const node = new Node();
     const client = node.as("ann", ALL, ["x", "y"]);
     await client.frames();
-    node.hub.interrupted();
+    node.sessions.interrupted();
     expect(await client.frames()).toEqual([
       { type: "subscribed", channel: "x", resumed: false, reason: "history_lost" },
       { type: "subscribed", channel: "y", resumed: false, reason: "history_lost" },
@@ -339,7 +339,7 @@ describe("an interruption", () => {
     const crowd = Array.from({ length: 300 }, () => node.as("ann", ALL, ["x", "y"]));
     const last = crowd.at(-1);
     for (const client of crowd) await client.frames();
-    node.hub.interrupted();
+    node.sessions.interrupted();
     last?.send({ type: "unsubscribe", channel: "x", ref: 1 });
     expect((await last?.frames())?.map(({ type, channel }) => `${type} ${channel}`)).toEqual([
       "unsubscribed x",

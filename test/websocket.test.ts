@@ -106,7 +106,7 @@ describe("a connection", () => {
 });
 
 describe("events", () => {
-  test("of a burst reach all of fifty sockets in order, once, in few writes", async ({ stage }) => {
+  test("of a burst reach all of fifty sockets in order, once", async ({ stage }) => {
     const clients = await Promise.all(numbers(50).map(() => follow(stage, "burst")));
     const before = await scrape(node);
     await publishAll("burst", numbers(1_000).map(String));
@@ -115,21 +115,15 @@ describe("events", () => {
 
     const after = await scrape(node);
     const grown = (series: string) => (after.get(series) ?? 0) - (before.get(series) ?? 0);
-    const writes = grown('tidegate_socket_writes_total{transport="websocket"}');
-    const flushes = grown("tidegate_flushes_total");
     const delivered = grown('tidegate_events_delivered_total{transport="websocket"}');
     expect(delivered).toBe(50_000);
     expect(grown('tidegate_events_received_total{source="plain"}')).toBe(1_000);
-    expect(writes).toBeGreaterThan(0);
-    expect(writes).toBeLessThanOrEqual(50 * flushes);
-    expect(writes).toBeLessThan(delivered / 5);
   });
 
-  test("of several channels in one tick leave in one write, each channel in order", async ({ stage }) => {
+  test("of several channels reach one client with each channel in order", async ({ stage }) => {
     const names = ["multi-a", "multi-b", "multi-c"];
     const client = await stage.client(node.webSocketUrl, { token: token(), channels: names });
     for (const _ of names) await client.next("subscribed");
-    const before = await scrape(node);
     const publisher = stage.add(new Client(node.webSocketUrl, { token: token() }));
     await publisher.opened;
     for (const i of numbers(300)) publisher.send({ type: "publish", channel: names[i % 3], data: i });
@@ -137,11 +131,6 @@ describe("events", () => {
     for (const [i, name] of names.entries()) {
       expect(dataOf(client.events(name))).toEqual(numbers(300).filter((n) => n % 3 === i));
     }
-    const after = await scrape(node);
-    const grown = (series: string) => (after.get(series) ?? 0) - (before.get(series) ?? 0);
-    expect(grown('tidegate_socket_writes_total{transport="websocket"}')).toBeLessThanOrEqual(
-      grown("tidegate_flushes_total"),
-    );
   });
 
   test("are heard from `subscribed` on and until `unsubscribed`, while events keep coming", async ({

@@ -11,14 +11,11 @@ export const SECRET = "a-secret-for-benchmarks-and-nothing-else";
 export interface Server {
   child: Child;
   target: Target;
-  /** Where metrics are, on a server that has them. */
-  adminUrl: string | null;
 }
 
 interface TidegateNode {
   child: Child;
   port: number;
-  adminUrl: string;
 }
 
 export type StartServer = (redis: Redis) => Promise<Server>;
@@ -30,7 +27,6 @@ export const startControl: StartServer = async (redis) => {
   return {
     child,
     target: { port, pid: child.pid, ...behind(redis), secret: null, wrapsData: false },
-    adminUrl: null,
   };
 };
 
@@ -39,11 +35,10 @@ export function tidegate(main: string = TIDEGATE): StartServer {
   if (!existsSync(main)) throw new Error(`${main} is missing: run \`npm run build\` first`);
   return async (redis) => {
     const node = await startNode(main, { TIDEGATE_REDIS_URL: `redis://127.0.0.1:${redis.port}` });
-    const { child, port, adminUrl } = node;
+    const { child, port } = node;
     return {
       child,
       target: { port, pid: child.pid, ...behind(redis), secret: SECRET, wrapsData: true },
-      adminUrl,
     };
   };
 }
@@ -69,7 +64,7 @@ export async function startNode(main: string, settings: Record<string, string> =
   };
   const child = new Child(SERVER_CORE, [process.execPath, main, "serve"], { env });
   await untilReady(child, () => isReady(adminUrl));
-  return { child, port, adminUrl };
+  return { child, port };
 }
 
 const isReady = (adminUrl: string): Promise<boolean> =>
@@ -77,11 +72,3 @@ const isReady = (adminUrl: string): Promise<boolean> =>
     (response) => response.status === 200,
     () => false,
   );
-
-/** The sum of a counter over its labels, or null when the server does not have it. */
-export async function readCounter(adminUrl: string, name: string): Promise<number | null> {
-  const text = await (await fetch(`${adminUrl}/metrics`)).text();
-  const lines = text.split("\n").filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
-  if (lines.length === 0) return null;
-  return lines.reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" "))), 0);
-}

@@ -1,19 +1,13 @@
 import { hasTool } from "../harness/machine.ts";
-import { readCounter, type Server } from "../harness/servers.ts";
+import type { Server } from "../harness/servers.ts";
 import { WriteCalls } from "../harness/strace.ts";
-import { type Bench, compare, fanout, type Measure, type Row } from "./row.ts";
+import { type Bench, compare, fanout, type Row } from "./row.ts";
 
 // Small enough that a traced server, many times slower, still works off each burst before the next.
 const SOCKETS = 100;
 const BURST = 5;
 const EVENTS_PER_SECOND = 50;
 const AT_MOST = 1.02;
-
-interface Writes {
-  /** Per socket and burst; null when it could not be counted. */
-  traced: number | null;
-  counted: number | null;
-}
 
 /**
  * Write calls per socket and tick. Each burst reaches the server in one read, so it is one tick with five events:
@@ -25,41 +19,31 @@ export const writes: Row = {
   async run(bench) {
     if (!hasTool("strace")) bench.note("SKIPPED: strace is missing (apt-get install strace)");
     const { control, subject } = await compare(bench, (server) => countWrites(bench, server));
-    const measure = (name: string, of: (result: Writes) => number | null): Measure => ({
-      name,
-      unit: "",
-      control: control.map(of).filter((value) => value !== null),
-      subject: subject.map(of).filter((value) => value !== null),
-      bar: { of: "value", atMost: AT_MOST },
-    });
+    const counted = (values: readonly (number | null)[]) => values.filter((value) => value !== null);
     return [
-      measure("write calls per socket and tick", (result) => result.traced),
-      measure("the same by tidegate_socket_writes_total", (result) => result.counted),
+      {
+        name: "write calls per socket and tick",
+        unit: "",
+        control: counted(control),
+        subject: counted(subject),
+        bar: { of: "value" as const, atMost: AT_MOST },
+      },
     ].filter(({ subject: values }) => values.length > 0);
   },
 };
 
-async function countWrites(bench: Bench, server: Server): Promise<Writes> {
+/** Null when they could not be counted. */
+async function countWrites(bench: Bench, server: Server): Promise<number | null> {
   const attached: WriteCalls[] = [];
-  let before: number | null = null;
   const { bursts } = await fanout(
     bench,
     server,
     { sockets: SOCKETS, channels: 1, eventsPerSecond: EVENTS_PER_SECOND, burst: BURST },
     async () => {
-      before = await socketWrites(server);
       if (hasTool("strace")) attached.push(await WriteCalls.attach(server.child.pid));
     },
   );
   const calls = await attached[0]?.finish();
   if (typeof calls === "string") bench.note(`SKIPPED: ${calls}`);
-  const after = await socketWrites(server);
-  return {
-    traced: typeof calls === "number" ? calls / (SOCKETS * bursts) : null,
-    counted: before === null || after === null ? null : (after - before) / (SOCKETS * bursts),
-  };
-}
-
-async function socketWrites({ adminUrl }: Server): Promise<number | null> {
-  return adminUrl === null ? null : readCounter(adminUrl, "tidegate_socket_writes_total");
+  return typeof calls === "number" ? calls / (SOCKETS * bursts) : null;
 }

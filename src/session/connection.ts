@@ -1,4 +1,3 @@
-import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { CloseReason } from "../protocol/codes.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
 
@@ -7,9 +6,11 @@ export interface Connection {
   /** Unique in the fleet. */
   readonly id: string;
   readonly transport: "websocket";
-  /** Puts events on the wire in one write. The transport itself ends a client that takes nothing. */
-  deliver(events: readonly EncodedEvent[]): void;
-  /** All in one write. */
+  /** From now on it gets the channel's events. The transport itself ends a client that takes nothing. */
+  join(channel: string): void;
+  /** No event that is published from now on. */
+  leave(channel: string): void;
+  /** All in one write, behind the events that came before. */
   send(...frames: readonly ServerFrame[]): void;
   /** Ends the connection; the session hears `end` as for any other end. */
   close(reason: CloseReason): void;

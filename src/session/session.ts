@@ -2,8 +2,7 @@ import type { Logger } from "pino";
 import { type Grant, may } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
 import { TokenError } from "../auth/token.ts";
-import type { EncodedEvent } from "../hub/encoded-event.ts";
-import type { Hub, Subscriber } from "../hub/hub.ts";
+import type { Hub } from "../hub/hub.ts";
 import { isChannel } from "../protocol/channel.ts";
 import { type CloseReason, CODES, type Code, RequestError } from "../protocol/codes.ts";
 import {
@@ -20,10 +19,13 @@ import type { Deadlines, Mortal } from "./deadlines.ts";
 import { authorise, type Publisher } from "./publisher.ts";
 import { Rate } from "./rate.ts";
 import { isDenial, logRefusal } from "./refusal.ts";
+import type { Sessions, Subscriber } from "./sessions.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 /** What all sessions of a node share. */
 export interface SessionContext {
   readonly hub: Hub;
+  readonly sessions: Sessions;
   readonly publisher: Publisher;
   readonly deadlines: Deadlines;
   readonly rules: readonly Grant[];
@@ -62,15 +64,14 @@ const FEATURES = ["publish", "binary"];
  * Commands are carried out side by side, but those for one channel in the order sent, and all that follow an
  * `auth` after it.
  */
-export class Session implements Subscriber, Mortal {
+export class Session implements Mortal, Subscriber {
   readonly #context: SessionContext;
   readonly #connection: Connection;
   readonly #rate: Rate;
   #identity: Identity | undefined;
   #deadline: number;
   #ended = false;
-  readonly #subscriptions = new Set<string>();
-  outbox: Subscriber["outbox"];
+  readonly #subscriptions: Subscriptions;
   /** Channels with commands under way: the last of them. */
   #tails: Map<string, Promise<void>> | undefined;
   #underWay = 0;
@@ -89,12 +90,14 @@ export class Session implements Subscriber, Mortal {
     this.#connection = connection;
     this.#identity = identity;
     this.#initial = channels;
+    this.#subscriptions = new Subscriptions(context.hub, connection, context.maxChannels);
     this.#rate = new Rate(context.commandRate, context.commandRate * BURST_SECONDS);
     this.#deadline = context.deadlines.set(this, identity?.expiresAt ?? Date.now() + context.authTimeoutMs);
   }
 
   /** The connection is open: nothing is sent before this. */
   begin(): void {
+    this.#context.sessions.add(this);
     const { node, heartbeatMs, maxFrameBytes, maxChannels, commandRate } = this.#context;
     this.#connection.send({
       type: "welcome",
@@ -139,16 +142,9 @@ export class Session implements Subscriber, Mortal {
     return false;
   }
 
-  deliver(events: readonly EncodedEvent[], selective: boolean): void {
-    if (!selective) return this.#connection.deliver(events);
-    const others = events.filter((event) => event.except !== this.#connection.id);
-    if (others.length > 0) this.#connection.deliver(others);
-  }
-
-  interrupted(channels: readonly string[]): void {
-    const still = channels.filter((channel) => this.#subscriptions.has(channel));
+  interrupted(): void {
     this.#connection.send(
-      ...still.map(
+      ...[...this.#subscriptions].map(
         (channel): ServerFrame => ({ type: "subscribed", channel, resumed: false, reason: "history_lost" }),
       ),
     );
@@ -159,8 +155,8 @@ export class Session implements Subscriber, Mortal {
     if (this.#ended) return;
     this.#ended = true;
     this.#context.deadlines.cancel(this, this.#deadline);
-    for (const channel of this.#subscriptions) this.#context.hub.unsubscribe(channel, this);
-    this.#subscriptions.clear();
+    this.#context.sessions.delete(this);
+    this.#subscriptions.end();
   }
 
   onDeadline(): void {
@@ -225,44 +221,18 @@ export class Session implements Subscriber, Mortal {
 
   async #subscribe(channel: string, confirm: () => void): Promise<void> {
     if (this.#ended) return;
-    const { hub, rules, maxChannels } = this.#context;
-    authorise(this.#identity as Identity, "subscribe", channel, rules);
-    if (this.#subscriptions.has(channel)) return confirm();
-    if (maxChannels > 0 && this.#subscriptions.size >= maxChannels) {
-      throw new RequestError("too_many_channels", `the limit is ${maxChannels}`, { channel });
-    }
-    this.#subscriptions.add(channel); // before the wait, so that pipelined ones cannot pass the limit together
-    try {
-      await hub.subscribe(channel, this, (name) => {
-        // The hub's own copy of the name is kept: this one was cut out of a frame or URL, which it would keep alive.
-        if (this.#ended || !this.#subscriptions.delete(channel)) return false;
-        this.#subscriptions.add(name);
-        confirm();
-        return !this.#ended; // a client that was full already is ended by its confirmation
-      });
-    } catch (error) {
-      this.#subscriptions.delete(channel);
-      throw error;
-    }
-    if (!this.#ended && !this.#subscriptions.has(channel)) {
-      throw new RequestError("forbidden", "the fresh token does not grant it", { channel });
-    }
+    const authorised = () => authorise(this.#identity as Identity, "subscribe", channel, this.#context.rules);
+    await this.#subscriptions.add(channel, authorised, confirm);
   }
 
   #unsubscribe(channel: string, ref: Ref | undefined): void {
     if (this.#ended) return;
-    this.#drop(channel);
+    this.#subscriptions.remove(channel);
     this.#reply(ref, { type: "unsubscribed", channel });
   }
 
-  #drop(channel: string): void {
-    this.#subscriptions.delete(channel);
-    this.#context.hub.unsubscribe(channel, this);
-  }
-
   #publish({ ref, eventType, data, echo, sender, ...command }: Publish): void {
-    const [only] = this.#subscriptions.size === 1 ? this.#subscriptions : [];
-    const channel = command.channel ?? only;
+    const channel = command.channel ?? this.#subscriptions.only;
     if (channel === undefined) return this.#refuse(new RequestError("channel_required"), ref);
     this.#inOrder(channel, ref, async () => {
       if (this.#ended) return;
@@ -306,7 +276,7 @@ export class Session implements Subscriber, Mortal {
     this.#connection.send({ type: "authenticated", ...withRef(ref), user, expires_in: expiresIn(identity) });
     for (const channel of this.#subscriptions) {
       if (may(identity, "subscribe", channel, this.#context.rules).allowed) continue;
-      this.#drop(channel);
+      this.#subscriptions.remove(channel);
       this.#connection.send({ type: "unsubscribed", channel, code: "forbidden" });
     }
     this.#subscribeInitial();

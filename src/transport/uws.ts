@@ -29,8 +29,12 @@ export interface Uws {
 /** `listen` fails when the port is taken; without it two nodes would share one port and halve each other's clients. */
 export const EXCLUSIVE_PORT = 1;
 
-/** The answer of `send`. */
-export const DROPPED = 2;
+/** Methods of a socket that the typings lack: one message as several frames (RFC 6455, section 5.4). */
+export interface Fragments {
+  sendFirstFragment(fragment: Uint8Array, isBinary: boolean): void;
+  sendFragment(fragment: Uint8Array): void;
+  sendLastFragment(fragment: Uint8Array): void;
+}
 
 /** A platform that no binary fits; the message says what was found, what is needed and what to try. */
 class UnsupportedPlatform extends Error {

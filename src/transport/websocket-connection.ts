@@ -1,24 +1,31 @@
-import type { EncodedEvent } from "../hub/encoded-event.ts";
 import { splitBinary } from "../protocol/binary.ts";
 import { type CloseReason, CODES, RequestError } from "../protocol/codes.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
 import type { Connection } from "../session/connection.ts";
 import type { Session } from "../session/session.ts";
 import type { Beating } from "./heartbeat.ts";
-import { DROPPED, type WebSocket } from "./uws.ts";
+import type { Fragments, WebSocket } from "./uws.ts";
 
 /** What is counted where it happens; plain numbers, read at scrape. */
 export interface WebSocketCounts {
   opened: number;
-  /** Events put on a wire. */
-  delivered: number;
-  deliveredBytes: number;
-  /** Times that a socket was written to for events: sockets × ticks that had one. */
-  writes: number;
   /** By our code, or `client` when it closed, or `lost` when there was no close frame. */
   readonly closed: { add(reason: string): void };
   /** Seconds from a ping to its pong. */
   readonly roundTrips: { observe(seconds: number): void };
+}
+
+/** Where the events of its channels come from. */
+export interface Topics {
+  add(connection: WebSocketConnection): void;
+  remove(connection: WebSocketConnection): void;
+  /** Something for it was dropped. May be in the middle of a send: nothing may be done to any socket right now. */
+  fellBehind(connection: WebSocketConnection): void;
+}
+
+/** Clients that take binary frames have a topic of their own. No channel name contains a space. */
+export function topicOf(channel: string, binary: boolean): string {
+  return binary ? `${channel} binary` : channel;
 }
 
 /**
@@ -26,6 +33,14 @@ export interface WebSocketCounts {
  * One that takes nothing is cut: to it, that is 1006, which also means: come back.
  */
 const LINGER_MS = 5_000;
+
+/**
+ * Frames from this size on do not fit the buffer that all sockets of uWebSockets.js share. They go through one of the
+ * socket's own, which it keeps for good (before v20.50: 60 KB for each of 15,000 readers), so they are fragmented.
+ */
+export const LARGE_BYTES = 16 * 1024;
+/** With its header it fits. */
+const FRAGMENT_BYTES = 15 * 1024;
 
 /** A WebSocket of uWebSockets.js as a session's connection. Its socket is gone after `onClose`: never touched again. */
 export class WebSocketConnection implements Connection, Beating {
@@ -35,6 +50,7 @@ export class WebSocketConnection implements Connection, Beating {
   readonly binary: boolean;
   readonly #counts: WebSocketCounts;
   readonly #maxFrameBytes: number;
+  readonly #topics: Topics;
   #socket: WebSocket<unknown> | undefined;
   /** Set right after construction: a session needs its connection first. */
   session!: Session;
@@ -45,16 +61,18 @@ export class WebSocketConnection implements Connection, Beating {
   #reason: CloseReason | undefined;
   #linger: NodeJS.Timeout | undefined;
 
-  constructor(id: string, binary: boolean, maxFrameBytes: number, counts: WebSocketCounts) {
+  constructor(id: string, binary: boolean, maxFrameBytes: number, topics: Topics, counts: WebSocketCounts) {
     this.id = id;
     this.binary = binary;
     this.#maxFrameBytes = maxFrameBytes;
+    this.#topics = topics;
     this.#counts = counts;
   }
 
   /** The handshake is done. */
   onOpen(socket: WebSocket<unknown>): void {
     this.#socket = socket;
+    this.#topics.add(this);
     this.#counts.opened++;
     this.session.begin();
   }
@@ -88,52 +106,52 @@ export class WebSocketConnection implements Connection, Beating {
 
   onClose(code: number): void {
     this.#socket = undefined;
+    this.#topics.remove(this);
     clearTimeout(this.#linger);
     this.#counts.closed.add(this.#reason ?? (code === 1006 ? "lost" : "client"));
     this.session.end();
   }
 
-  deliver(events: readonly EncodedEvent[]): void {
-    const socket = this.#socket;
-    if (!socket || this.#reason) return;
-    this.#counts.writes++;
-    if (events.length === 1) {
-      this.#sendEvent(socket, events[0] as EncodedEvent);
-      return;
-    }
-    socket.cork(() => {
-      for (const event of events) if (!this.#sendEvent(socket, event)) return;
-    });
+  join(channel: string): void {
+    if (!this.#reason) this.#socket?.subscribe(topicOf(channel, this.binary));
   }
 
-  /** After a send that was dropped nothing more is sent, or a later event could arrive behind a hole. */
-  #sendEvent(socket: WebSocket<unknown>, event: EncodedEvent): boolean {
-    const binary = this.binary ? event.binary : undefined;
-    // Most sends are text; the second argument alone costs a call into V8.
-    const result = binary === undefined ? socket.send(event.text) : socket.send(binary, true);
-    if (result === DROPPED) {
-      this.#abandon(socket);
-      return false;
+  leave(channel: string): void {
+    this.#socket?.unsubscribe(topicOf(channel, this.binary));
+  }
+
+  isIn(topic: string): boolean {
+    return this.#socket?.isSubscribed(topic) ?? false;
+  }
+
+  publishToOthers(topic: string, frame: Uint8Array, isBinary: boolean): void {
+    this.#socket?.publish(topic, frame, isBinary);
+  }
+
+  /** At least `LARGE_BYTES`. */
+  sendLarge(frame: Uint8Array, isBinary: boolean): void {
+    const socket = this.#socket as (WebSocket<unknown> & Fragments) | undefined;
+    if (!socket || this.#reason) return;
+    socket.sendFirstFragment(frame.subarray(0, FRAGMENT_BYTES), isBinary);
+    let at = FRAGMENT_BYTES;
+    for (; at + FRAGMENT_BYTES < frame.length; at += FRAGMENT_BYTES) {
+      if (!this.#reason) socket.sendFragment(frame.subarray(at, at + FRAGMENT_BYTES));
     }
-    this.#counts.delivered++;
-    this.#counts.deliveredBytes += binary === undefined ? event.text.length : binary.length;
-    return true;
+    if (!this.#reason) socket.sendLastFragment(frame.subarray(at));
   }
 
   send(...frames: readonly ServerFrame[]): void {
     const socket = this.#socket;
     if (!socket || this.#reason) return;
     socket.cork(() => {
-      for (const frame of frames) {
-        if (socket.send(JSON.stringify(frame)) === DROPPED) return this.#abandon(socket);
-      }
+      for (const frame of frames) if (!this.#reason) socket.send(JSON.stringify(frame));
     });
   }
 
   ping(): void {
     if (!this.#socket || this.#reason) return;
     this.#pingedAt = performance.now();
-    if (this.#socket.ping() === DROPPED) this.#abandon(this.#socket);
+    this.#socket.ping();
   }
 
   get awaitsPong(): boolean {
@@ -148,9 +166,21 @@ export class WebSocketConnection implements Connection, Beating {
     if (this.#socket && !this.#reason) this.#end(reason);
   }
 
-  /** Dead to the hub at once; the wire has a little time to empty. */
-  #abandon(socket: WebSocket<unknown>): void {
+  /**
+   * Something for it was dropped, since its queue is full: nothing more is sent, or a later event could arrive behind
+   * a hole.
+   */
+  onDropped(): void {
+    if (this.#reason) return;
     this.#reason = "slow";
+    this.#topics.fellBehind(this);
+  }
+
+  /** It fell behind: out of the hub; the wire has a little time to empty, unless it is cut at once. */
+  giveUp(atOnce: boolean): void {
+    const socket = this.#socket;
+    if (!socket) return;
+    if (atOnce) return socket.close();
     this.session.end();
     this.#linger = setTimeout(() => socket.close(), LINGER_MS);
   }

@@ -10,11 +10,13 @@ import type { Heartbeat } from "./heartbeat.ts";
 import { asker, type RequestHead, readHead } from "./request.ts";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./uws.ts";
 import { WebSocketConnection, type WebSocketCounts } from "./websocket-connection.ts";
+import type { WebSocketTopics } from "./websocket-topics.ts";
 
 export interface WebSocketOptions {
   readonly rules: HandshakeRules;
   readonly trustedProxies: BlockList;
   readonly session: SessionContext;
+  readonly topics: WebSocketTopics;
   readonly heartbeat: Heartbeat<WebSocketConnection>;
   readonly maxFrameBytes: number;
   readonly maxQueuedBytes: number;
@@ -62,6 +64,8 @@ export function serveWebSocket(app: TemplatedApp, options: WebSocketOptions): vo
     message: (socket, message, isBinary) =>
       guarded(socket, (connection) => connection.onMessage(message, isBinary)),
     pong: (socket) => guarded(socket, (connection) => connection.onPong()),
+    // Not guarded: it may not close the socket, see `fellBehind`.
+    dropped: (socket) => socket.getUserData().connection.onDropped(),
     drain: (socket) => guarded(socket, (connection) => connection.onDrain()),
     close: (socket, code) =>
       guarded(socket, (connection) => {
@@ -126,9 +130,9 @@ function upgrade(
   options: WebSocketOptions,
   context: us_socket_context_t,
 ): void {
-  const { maxFrameBytes, counts } = options;
+  const { maxFrameBytes, topics, counts } = options;
   const binary = protocol === "tidegate.v1.binary";
-  const connection = new WebSocketConnection(options.connectionId(), binary, maxFrameBytes, counts);
+  const connection = new WebSocketConnection(options.connectionId(), binary, maxFrameBytes, topics, counts);
   connection.session = new Session(options.session, connection, identity, head.query.getAll("channel"));
   // No extensions: compression costs memory per connection, and mixes secrets with other people's text.
   const userData: UserData = { connection };

@@ -3,12 +3,13 @@ import type { Identity } from "../../src/auth/identity.ts";
 import { secretKey } from "../../src/auth/keys.ts";
 import { verifyToken } from "../../src/auth/token.ts";
 import type { EncodedEvent } from "../../src/hub/encoded-event.ts";
-import { Hub } from "../../src/hub/hub.ts";
+import { type Edge, Hub } from "../../src/hub/hub.ts";
 import type { CloseReason } from "../../src/protocol/codes.ts";
 import type { Connection } from "../../src/session/connection.ts";
 import { Deadlines } from "../../src/session/deadlines.ts";
 import { type Outlet, Publisher } from "../../src/session/publisher.ts";
 import { Session, type SessionContext } from "../../src/session/session.ts";
+import { Sessions } from "../../src/session/sessions.ts";
 import { FakeFeed } from "./feed.ts";
 import { claims, SECRET, tokenWith } from "./forge.ts";
 import { memoryLog } from "./log.ts";
@@ -22,6 +23,7 @@ export class FakeConnection implements Connection {
   readonly id: string;
   session!: Session;
   readonly wire: Frame[] = [];
+  readonly channels = new Set<string>();
   /** What was put on it when it was gone already. */
   readonly late: Frame[] = [];
   closed: CloseReason | undefined;
@@ -33,8 +35,16 @@ export class FakeConnection implements Connection {
     this.id = id;
   }
 
-  deliver(events: readonly EncodedEvent[]): void {
-    for (const { text } of events) this.#put(JSON.parse(Buffer.from(text).toString()) as Frame);
+  join(channel: string): void {
+    this.channels.add(channel);
+  }
+
+  leave(channel: string): void {
+    this.channels.delete(channel);
+  }
+
+  deliver({ text }: EncodedEvent): void {
+    this.#put(JSON.parse(Buffer.from(text).toString()) as Frame);
   }
 
   send(...frames: readonly object[]): void {
@@ -104,7 +114,7 @@ export type ContextOptions = Partial<
 >;
 
 /** The parts that the sessions of one node share. */
-export class Node implements Outlet {
+export class Node implements Outlet, Edge {
   readonly feed: FakeFeed;
   readonly hub: Hub;
   readonly deadlines = new Deadlines();
@@ -114,18 +124,20 @@ export class Node implements Outlet {
   readonly publications: string[] = [];
   /** Set: what publishing does instead of reaching the hub. */
   outlet: ((event: EncodedEvent) => Promise<number>) | undefined;
+  readonly sessions = new Sessions();
   readonly #context: SessionContext;
-  #connections = 0;
+  readonly #connections: FakeConnection[] = [];
 
   constructor(options: ContextOptions = {}, feed = new FakeFeed()) {
     const { log, lines } = memoryLog();
     this.feed = feed;
-    this.hub = new Hub(feed);
+    this.hub = new Hub(feed, this);
     this.lines = lines;
     const rules = options.rules ?? parseRules({ "public:*": ["subscribe"] }, "it");
     const tokens = { keys: [secretKey(SECRET)], jwks: undefined, issuer: undefined, audience: undefined };
     this.#context = {
       hub: this.hub,
+      sessions: this.sessions,
       publisher: new Publisher(this, rules, (result) => void this.publications.push(result)),
       deadlines: this.deadlines,
       log,
@@ -154,6 +166,12 @@ export class Node implements Outlet {
     return this.feed.standing.has(event.channel) ? 1 : 0;
   }
 
+  broadcast(event: EncodedEvent): void {
+    for (const connection of this.#connections) {
+      if (connection.channels.has(event.channel) && connection.id !== event.except) connection.deliver(event);
+    }
+  }
+
   /** A connection whose handshake brought a token with these grants. */
   as(user: string, channels: Record<string, string[]> = {}, asked: readonly string[] = []): Conversation {
     const identity = this.#context.verify(token(user, channels)) as Identity;
@@ -166,7 +184,8 @@ export class Node implements Outlet {
   }
 
   #open(identity: Identity | undefined, asked: readonly string[]): Conversation {
-    const connection = new FakeConnection(`c-${++this.#connections}`);
+    const connection = new FakeConnection(`c-${this.#connections.length + 1}`);
+    this.#connections.push(connection);
     connection.session = new Session(this.#context, connection, identity, asked);
     connection.session.begin();
     return new Conversation(this, connection);
