@@ -244,6 +244,40 @@ describe("binary payloads", () => {
   });
 });
 
+describe("a large event", () => {
+  const text = (length: number) => "x".repeat(length);
+
+  test.for([16_000, 16_384, 16_500, 30_720, 46_080, 60_000])(
+    "of about %i bytes comes whole, in its place among small ones, to all but who does not want it",
+    async (length, { stage }) => {
+      const [author, json, bytes] = await Promise.all([
+        follow(stage, "large"),
+        follow(stage, "large"),
+        follow(stage, "large", ["tidegate.v1.binary"]),
+      ]);
+      const sent: (string | number)[] = [];
+      for (let round = 0; round < 5; round++) sent.push(round, text(length + round), text(50));
+      for (const data of sent) author.send({ type: "publish", channel: "large", data, echo: false });
+      author.send({ type: "publish", channel: "large", data: "end" });
+      for (const client of [author, json, bytes]) await client.next((frame) => frame.data === "end");
+      expect(dataOf(json.events("large"))).toEqual([...sent, "end"]);
+      expect(dataOf(bytes.events("large"))).toEqual([...sent, "end"]);
+      expect(dataOf(author.events("large"))).toEqual(["end"]);
+    },
+  );
+
+  test("with a binary payload comes as one binary message, and as base64", async ({ stage }) => {
+    const payload = Buffer.from(Array.from({ length: 40_000 }, (_, i) => i % 256));
+    const bytes = await follow(stage, "large-binary", ["tidegate.v1.binary"]);
+    const json = await follow(stage, "large-binary");
+    const publisher = new Redis(redis.port);
+    stage.add({ stop: () => publisher.disconnect() });
+    await publisher.publish("tidegate:large-binary", payload);
+    expect((await bytes.next("message")).payload).toEqual(payload);
+    expect((await json.next("message")).data_base64).toBe(payload.toString("base64"));
+  });
+});
+
 describe("a frame", () => {
   const padded = (length: number) => {
     const empty = JSON.stringify({ type: "ping", ref: 1, pad: "" });
