@@ -61,7 +61,7 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
   const warnings = new Rate(1, 10); // one bad publisher must not fill the disk: the metric counts all
   const backplane = createBackplane(config, context, {
     event(event, source) {
-      counts.received.add(source);
+      counts.received[source]++;
       hub.deliver(event);
     },
     refused(reason, channel) {

@@ -14,7 +14,7 @@ export class Counts {
   readonly refused = new Tally();
   readonly commands = new Tally();
   readonly commandErrors = new Tally();
-  readonly received = new Tally();
+  readonly received = { plain: 0, framed: 0 };
   readonly payloadsRefused = new Tally();
   readonly published = new Tally();
   delivered = 0;
@@ -127,7 +127,7 @@ export const METRICS: readonly Row[] = [
     type: "counter",
     label: "source",
     help: "Events heard from the backplane: framed (published through a node) or plain (a Redis PUBLISH).",
-    read: (s) => s.counts.received,
+    read: (s) => Object.entries(s.counts.received),
   },
   {
     name: "tidegate_payloads_refused_total",

@@ -1,7 +1,9 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encode } from "../src/hub/encoded-event.ts";
 import { joinBinary, splitBinary } from "../src/protocol/binary.ts";
-import { CONTROL_WORDS, encodeEvent, isEventType, isTimestamp } from "../src/protocol/event.ts";
+import { CONTROL_WORDS, encodeEvent, isEventType } from "../src/protocol/event.ts";
+import { isTimestamp, timestamp } from "../src/protocol/timestamp.ts";
 
 const head = { type: "message", channel: "chat-123", timestamp: "2026-03-08T14:30:00.123Z" };
 
@@ -123,5 +125,14 @@ describe("timestamps", () => {
     null,
   ])("may not be %j", (timestamp) => {
     expect(isTimestamp(timestamp)).toBe(false);
+  });
+
+  it("is written as Date has it, whatever came before", () => {
+    const times = fc.integer({ min: 0, max: 4_102_444_800_000 });
+    fc.assert(
+      fc.property(fc.array(fc.oneof(times, fc.integer({ min: 999_990, max: 1_000_010 }))), (all) => {
+        for (const ms of all) expect(timestamp(ms)).toBe(new Date(ms).toISOString());
+      }),
+    );
   });
 });

@@ -1,7 +1,8 @@
 import { isUtf8 } from "node:buffer";
 import { type EncodedEvent, encode } from "../hub/encoded-event.ts";
-import { isEventType, isTimestamp } from "../protocol/event.ts";
+import { isEventType } from "../protocol/event.ts";
 import { isObject, member, members, parse } from "../protocol/json.ts";
+import { isTimestamp, timestamp } from "../protocol/timestamp.ts";
 
 const EVENT_KEYS = new Set(["type", "id", "timestamp", "data"]);
 
@@ -11,7 +12,7 @@ const EVENT_KEYS = new Set(["type", "id", "timestamp", "data"]);
  * form: a backend that publishes `hi` gets `"hi"` through.
  */
 export function eventOfPlain(channel: string, payload: Buffer): EncodedEvent {
-  const message = { type: "message", channel, timestamp: new Date().toISOString() };
+  const message = { type: "message", channel, timestamp: timestamp(Date.now()) };
   if (!isUtf8(payload)) return encode(message, payload);
   const text = payload.toString("utf8");
   const value = parse(text);

@@ -26,13 +26,6 @@ export function isEventType(type: unknown): type is string {
   return typeof type === "string" && TYPE.test(type) && !CONTROL_WORDS.has(type);
 }
 
-/** RFC 3339 date-time, e.g. 2026-03-08T14:30:00.123Z. */
-const TIMESTAMP = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/;
-
-export function isTimestamp(value: unknown): value is string {
-  return typeof value === "string" && TIMESTAMP.test(value) && !Number.isNaN(Date.parse(value));
-}
-
 /** What is delivered, without its payload. */
 export interface EventHead {
   readonly type: string;

@@ -3,6 +3,7 @@ import type { Identity } from "../auth/identity.ts";
 import { type EncodedEvent, encode } from "../hub/encoded-event.ts";
 import { isReservedChannel } from "../protocol/channel.ts";
 import { type Code, RequestError } from "../protocol/codes.ts";
+import { timestamp } from "../protocol/timestamp.ts";
 
 /** An event that somebody wants published. */
 export interface Publication {
@@ -53,7 +54,7 @@ export class Publisher {
     const head = {
       type: event.type,
       channel,
-      timestamp: new Date().toISOString(),
+      timestamp: timestamp(Date.now()),
       sender: this.#sender(identity, event),
     };
     return await this.#outlet.publish(encode(head, event.data, event.except));
