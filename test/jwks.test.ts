@@ -64,6 +64,13 @@ function signed(
   return tokenWith(claims(), { alg, key, ...(kid === undefined ? {} : { header: { kid } }) });
 }
 
+/** By no known key, and older than the key set. */
+function stale(kid: string | undefined, key: KeyObject = forge.rsa.privateKey): string {
+  const minuteAgo = Math.floor(Date.now() / 1000) - 60;
+  const header = kid === undefined ? {} : { header: { kid } };
+  return tokenWith(claims({ iat: minuteAgo }), { alg: "RS256", key, ...header });
+}
+
 async function verify(token: string): Promise<Identity> {
   return await verifyToken(token, rules);
 }
@@ -132,7 +139,7 @@ describe("a key set", () => {
     handle = serve(jwk(forge.otherRsa.publicKey, undefined));
     advance(31);
     expect((await verify(signed(undefined, forge.otherRsa.privateKey))).user).toBe("ann");
-    expect((await refusal(signed(undefined))).code).toBe("token_invalid");
+    expect((await refusal(stale(undefined))).code).toBe("token_invalid");
   });
 
   it("verifies no HMAC, though it may hold a secret", async () => {
@@ -152,9 +159,9 @@ describe("a key set", () => {
     );
     expect((await verify(signed("k1"))).user).toBe("ann");
     for (const kid of ["private", "broken", "strange"]) {
-      expect((await refusal(signed(kid))).code).toBe("token_invalid");
+      expect((await refusal(stale(kid))).code).toBe("token_invalid");
     }
-    expect((await refusal(signed("encrypts", forge.otherRsa.privateKey))).code).toBe("token_invalid");
+    expect((await refusal(stale("encrypts", forge.otherRsa.privateKey))).code).toBe("token_invalid");
   });
 });
 
@@ -175,19 +182,34 @@ describe("a key set that changes", () => {
     await verify(signed("k1"));
     handle = both();
     advance(29);
-    expect((await refusal(newToken())).code).toBe("token_invalid");
+    const token = newToken();
+    expect((await refusal(token)).code).toBe("auth_unavailable");
+    expect((await refusal(stale("k2", forge.otherRsa.privateKey))).code).toBe("token_invalid");
     expect(server.paths).toHaveLength(1);
+    advance(1);
+    expect((await verify(token)).user).toBe("ann");
+  });
+
+  it("leaves a new key in doubt, not invalid, while its server fails", async () => {
+    await verify(signed("k1"));
+    handle = (_request, response) => response.writeHead(500).end();
+    advance(31);
+    expect((await refusal(newToken())).code).toBe("auth_unavailable");
+    handle = both();
+    advance(2);
+    expect((await verify(newToken())).user).toBe("ann");
   });
 
   it("is fetched at most once in 30 s for 1,000 unknown keys a second, while known keys work", async () => {
     await verify(signed("k1"));
     for (let second = 1; second <= 35; second++) {
       advance(1);
+      const soon = claims({ iat: Math.ceil(Date.now() / 1000) }); // younger than a key set that is fetched for them
       const unknown = Array.from({ length: 1_000 }, (_, i) =>
-        refusal(forge.rawToken({ alg: "RS256", kid: `unknown-${second}-${i}` }, claims(), "c2ln")),
+        refusal(forge.rawToken({ alg: "RS256", kid: `unknown-${second}-${i}` }, soon, "c2ln")),
       );
       expect(new Set((await Promise.all(unknown)).map(({ code }) => code))).toEqual(
-        new Set(["token_invalid"]),
+        new Set(["auth_unavailable"]),
       );
       expect((await verify(signed("k1"))).user).toBe("ann");
     }
@@ -201,7 +223,7 @@ describe("a key set that changes", () => {
     handle = serve(jwk(forge.otherRsa.publicKey, "k2"));
     advance(60);
     await fetched();
-    expect((await refusal(signed("k1"))).code).toBe("token_invalid");
+    expect((await refusal(stale("k1"))).code).toBe("token_invalid");
     expect((await verify(newToken())).user).toBe("ann");
   });
 

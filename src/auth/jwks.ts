@@ -15,7 +15,8 @@ const MAX_BYTES = 64 * 1024;
 /** The public keys behind a JWKS URL (RFC 7517), refetched when a token names an unknown one. */
 export class Jwks {
   #keys: VerificationKey[] = [];
-  #available = false;
+  /** When the present key set was asked for, in ms since the epoch; before the first one, -Infinity. */
+  fetchedAt = Number.NEGATIVE_INFINITY;
   #triedAt = Number.NEGATIVE_INFINITY;
   #failed = true;
   #fetching: Promise<void> | undefined;
@@ -52,7 +53,7 @@ export class Jwks {
 
   /** Whether a key set was ever fetched. */
   get available(): boolean {
-    return this.#available;
+    return this.fetchedAt > 0;
   }
 
   /** Fetches the key set, once for all who ask meanwhile. Never rejects: a failure is logged, old keys stay. */
@@ -65,6 +66,7 @@ export class Jwks {
 
   async #fetch(): Promise<void> {
     this.#triedAt = performance.now();
+    const askedAt = Date.now();
     try {
       const signing = await this.#client.getSigningKeys();
       this.#keys = signing.flatMap(({ kid, ...key }) => {
@@ -75,7 +77,7 @@ export class Jwks {
           return [];
         }
       });
-      this.#available = true;
+      this.fetchedAt = askedAt;
       this.#failed = false;
     } catch (error) {
       this.#failed = true;

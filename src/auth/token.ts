@@ -44,9 +44,23 @@ export function verifyToken(token: string, rules: TokenRules): Identity | Promis
   } catch (error) {
     const { jwks } = rules;
     // A key set holds no HMAC keys: nobody makes us fetch it with such a forgery.
-    if (!jwks?.mayRefresh || !(error instanceof UnknownKey) || header.alg.startsWith("HS")) throw error;
-    return jwks.refresh().then(() => check(token, header, rules));
+    if (!jwks || !(error instanceof UnknownKey) || header.alg.startsWith("HS")) throw error;
+    if (!jwks.mayRefresh) throw inDoubt(error, token, jwks);
+    const checked = jwks.refresh().then(() => check(token, header, rules));
+    return checked.catch((failure) => Promise.reject(inDoubt(failure, token, jwks)));
   }
+}
+
+/** An honest client gives up at "invalid": that is not said while the key that signed its token may be one to come. */
+function inDoubt(error: unknown, token: string, jwks: Jwks): unknown {
+  if (!(error instanceof UnknownKey) || !issuedSince(jwks.fetchedAt, token)) return error;
+  return new TokenError("auth_unavailable", "no known key verifies it, and it is younger than the key set");
+}
+
+/** By its own word, in whole seconds: it is not verified. */
+function issuedSince(ms: number, token: string): boolean {
+  const claims = jsonwebtoken.decode(token);
+  return isObject(claims) && typeof claims.iat === "number" && (claims.iat + 1) * 1000 > ms;
 }
 
 /** No key that is known verifies it; one that is not known yet might. */
