@@ -198,6 +198,8 @@ export class Session implements Mortal, Subscriber {
       .finally(() => {
         this.#underWay--;
         if (tails.get(channel) === tail) tails.delete(channel);
+        // The map of a session that once had many would stay as large as it was.
+        if (tails.size === 0 && this.#tails === tails) this.#tails = undefined;
       });
     tails.set(channel, tail);
   }
