@@ -150,6 +150,7 @@ test.concurrent("tokens with unknown key ids make no fetches", async ({ stage })
   const attempts = Array.from({ length: 200 }, () =>
     refusal(node.webSocketUrl, { token: stranger.token("eve") }),
   );
-  for (const { status } of await Promise.all(attempts)) expect(status).toBe(401);
+  // They are younger than the key set, which may hold their key when it is next fetched.
+  for (const { body } of await Promise.all(attempts)) expect(body).toContain("auth_unavailable");
   expect(keys.requests).toBe(2);
 });

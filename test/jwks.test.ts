@@ -166,7 +166,12 @@ describe("a key set", () => {
 });
 
 describe("a key set that changes", () => {
-  const newToken = () => signed("k2", forge.otherRsa.privateKey);
+  const newToken = () =>
+    tokenWith(claims({ iat: forge.inSeconds(0) }), {
+      alg: "RS256",
+      key: forge.otherRsa.privateKey,
+      header: { kid: "k2" },
+    });
   const both = () => serve(jwk(forge.otherRsa.publicKey, "k2"), jwk(forge.rsa.publicKey, "k1"));
 
   it("gives a new key after one more fetch", async () => {
