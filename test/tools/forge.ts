@@ -32,7 +32,7 @@ export function tokenWith(
 ): string {
   return jsonwebtoken.sign(payload, key, {
     algorithm: alg,
-    noTimestamp: true,
+    noTimestamp: payload.iat === undefined, // it would take away one that is there
     header: { alg, ...header } as JwtHeader,
   });
 }
