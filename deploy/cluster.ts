@@ -84,6 +84,8 @@ function environment(redis: RedisServer): Record<string, string> {
     // good for nothing else. A real deployment lists its origins.
     TIDEGATE_ALLOWED_ORIGINS: "*",
     TIDEGATE_TRUSTED_PROXIES: "127.0.0.1/32",
+    // All who try it out share one token.
+    TIDEGATE_MAX_CONNECTIONS_PER_USER: "0",
     // Who presses Ctrl-C does not want to wait for the hand-over.
     TIDEGATE_DRAIN_TIME: "2s",
   };

@@ -3,9 +3,11 @@ import { once } from "node:events";
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Logger } from "pino";
+import { apiRoutes } from "./api/routes.ts";
 import type { Identity } from "./auth/identity.ts";
-import { Jwks } from "./auth/jwks.ts";
+import type { Jwks } from "./auth/jwks.ts";
 import { pemBlocks, publicKey, secretKey } from "./auth/keys.ts";
+import { decodeRevocation, encodeRevocation, Revocations } from "./auth/revocations.ts";
 import { type TokenRules, verifyToken } from "./auth/token.ts";
 import type { Backplane, BackplaneEvents } from "./backplane/backplane.ts";
 import { MemoryBackplane } from "./backplane/memory.ts";
@@ -14,14 +16,17 @@ import { parseRedisUrl } from "./backplane/redis-url.ts";
 import type { Config } from "./config/config.ts";
 import { Hub } from "./hub/hub.ts";
 import { Counts, createMetrics } from "./metrics.ts";
+import type { JsonLimits } from "./protocol/json.ts";
 import { Deadlines } from "./session/deadlines.ts";
 import { Publisher } from "./session/publisher.ts";
 import { Rate } from "./session/rate.ts";
+import { Refusals } from "./session/refusals.ts";
 import type { SessionContext } from "./session/session.ts";
 import { Sessions } from "./session/sessions.ts";
+import { Users } from "./session/users.ts";
 import { type Check, createAdminServer } from "./transport/admin.ts";
-import { apiRoutes } from "./transport/api.ts";
 import { Drain } from "./transport/drain.ts";
+import { HandshakeRate } from "./transport/handshake-rate.ts";
 import { Heartbeat } from "./transport/heartbeat.ts";
 import { serveHttp } from "./transport/http.ts";
 import { EXCLUSIVE_PORT, type Uws, type us_listen_socket } from "./transport/uws.ts";
@@ -53,11 +58,15 @@ export interface Gateway {
 const IDLE_MARGIN_S = 20;
 
 /** The composition root: builds every part, connects them, starts them, and stops them in reverse. */
-export function createGateway(config: Config, context: GatewayContext): Gateway {
+export async function createGateway(config: Config, context: GatewayContext): Promise<Gateway> {
   const { uws, log } = context;
   const counts = new Counts();
-  const jwks = config.jwks_url === undefined ? undefined : new Jwks(config.jwks_url, log);
-  const tokens = tokenRules(config, jwks);
+  const jwks = config.jwks_url === undefined ? undefined : await loadJwks(config.jwks_url, log);
+  const revocations = new Revocations();
+  const tokens: TokenRules = {
+    ...keyRules(config, jwks),
+    revocations: () => (backplane.knowsRevocations ? revocations : undefined),
+  };
   const warnings = new Rate(1, 10); // one bad publisher must not fill the disk: the metric counts all
   const backplane = createBackplane(config, context, {
     event(event, source) {
@@ -68,13 +77,25 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       counts.payloadsRefused.add(reason);
       if (warnings.take()) log.warn({ reason, channel }, "a Redis payload is no event");
     },
-    interrupted: () => sessions.interrupted(),
+    interrupted() {
+      sessions.interrupted();
+      users.renew();
+    },
+    revoked(text, until) {
+      const revocation = decodeRevocation(text);
+      if (!revocation) return;
+      revocations.add(revocation, until);
+      sessions.obey(revocation);
+    },
+    forgotten: () => users.renew(),
   });
   const app = uws.App();
-  const topics = new WebSocketTopics(app, counts);
+  const topics = new WebSocketTopics(app, counts, config.max_node_queued_bytes);
   const hub = new Hub(backplane, topics);
   const sessions = new Sessions();
+  const users = new Users(config.max_connections_per_user, backplane);
   const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
+  const refusals = new Refusals(log);
   const deadlines = new Deadlines();
   const heartbeat = new Heartbeat<WebSocketConnection>(config.heartbeat / 1000, config.pong_timeout / 1000);
   const requests = { open: 0 };
@@ -91,6 +112,8 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
     backplane,
     connections: () => heartbeat.size,
     capacity: config.max_connections,
+    queuedBytes: () => topics.queuedBytes,
+    revocations,
     draining: () => drain.begun,
     ready: () => checks().every((check) => check.ok),
     build: { version: context.version, node: process.version, uws: uws.name },
@@ -101,7 +124,9 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
     topics,
     hub,
     sessions,
+    users,
     publisher,
+    refusals,
     deadlines,
     heartbeat,
     drain,
@@ -110,10 +135,25 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
   serveWebSocket(app, webSocketOptions(config, context, parts));
   serveHttp(
     app,
-    apiRoutes({ publisher, rules: config.grants, cookieName: config.token_cookie, verify: parts.verify }),
+    apiRoutes({
+      publisher,
+      directory: backplane,
+      revocations: {
+        async revoke(revocation, until, by) {
+          await backplane.revoke(encodeRevocation(revocation), until);
+          log.info({ ...revocation, by }, "revoked");
+        },
+      },
+      rules: config.grants,
+      jsonLimits: jsonLimits(config),
+      cookieName: config.token_cookie,
+      revocationMs: config.revocation_time,
+      verify: parts.verify,
+    }),
     {
       ...edgeOptions(config, context),
       maxBodyBytes: config.max_frame_bytes,
+      refusals,
       requests,
     },
   );
@@ -129,6 +169,7 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       jwks?.start();
       backplane.start();
       deadlines.start();
+      users.start();
       heartbeat.start();
       await listenAdmin(admin, config);
       admin.on("error", (error) => log.error({ err: error }, "the admin port"));
@@ -144,6 +185,7 @@ export function createGateway(config: Config, context: GatewayContext): Gateway 
       admin.close();
       admin.closeAllConnections();
       heartbeat.stop();
+      users.stop();
       deadlines.stop();
       await backplane.close();
       jwks?.stop();
@@ -157,7 +199,9 @@ interface Parts {
   readonly topics: WebSocketTopics;
   readonly hub: Hub;
   readonly sessions: Sessions;
+  readonly users: Users;
   readonly publisher: Publisher;
+  readonly refusals: Refusals;
   readonly deadlines: Deadlines;
   readonly heartbeat: Heartbeat<WebSocketConnection>;
   readonly drain: Drain;
@@ -183,11 +227,12 @@ function webSocketOptions(config: Config, context: GatewayContext, parts: Parts)
     rules: {
       origins,
       cookieName: config.token_cookie,
-      rate: new Rate(config.handshake_rate, config.handshake_rate),
+      rate: new HandshakeRate(config.handshake_rate),
       maxConnections: config.max_connections,
       connections: () => heartbeat.size,
       draining: () => parts.drain.closing,
       verify: parts.verify,
+      checkUser: (user) => parts.users.check(user),
     },
     session: sessionContext(config, context, parts),
     topics,
@@ -202,15 +247,17 @@ function webSocketOptions(config: Config, context: GatewayContext, parts: Parts)
 }
 
 function sessionContext(config: Config, { node, log }: GatewayContext, parts: Parts): SessionContext {
-  const { hub, sessions, publisher, deadlines, counts, verify } = parts;
+  const { hub, sessions, users, publisher, refusals, deadlines, counts, verify } = parts;
   return {
     hub,
     sessions,
+    users,
     publisher,
     deadlines,
     verify,
     rules: config.grants,
     log,
+    refusals,
     counts: {
       command: (type) => counts.commands.add(type),
       commandError: (code) => counts.commandErrors.add(code),
@@ -219,6 +266,7 @@ function sessionContext(config: Config, { node, log }: GatewayContext, parts: Pa
     authTimeoutMs: config.auth_timeout,
     heartbeatMs: config.heartbeat,
     maxFrameBytes: config.max_frame_bytes,
+    jsonLimits: jsonLimits(config),
     maxChannels: config.max_channels_per_connection,
     commandRate: config.command_rate,
     reconnectMs: reconnectWindow(config),
@@ -226,7 +274,17 @@ function sessionContext(config: Config, { node, log }: GatewayContext, parts: Pa
   };
 }
 
-function tokenRules(config: Config, jwks: Jwks | undefined): TokenRules {
+/** An edge is exposed: what makes outgoing requests is not even loaded unless it was asked for. */
+async function loadJwks(url: string, log: Logger): Promise<Jwks> {
+  const { Jwks } = await import("./auth/jwks.ts");
+  return new Jwks(url, log);
+}
+
+function jsonLimits({ max_json_depth, max_json_keys }: Config): JsonLimits {
+  return { depth: max_json_depth, keys: max_json_keys };
+}
+
+function keyRules(config: Config, jwks: Jwks | undefined): Omit<TokenRules, "revocations"> {
   return {
     keys: [
       ...(config.jwt_secret ?? []).map((secret) => secretKey(secret)),
@@ -243,11 +301,12 @@ function createBackplane(
   { node, log, onFatal }: GatewayContext,
   events: BackplaneEvents,
 ): Backplane {
-  if (config.redis_url === undefined) return new MemoryBackplane(events);
+  if (config.redis_url === undefined) return new MemoryBackplane(node, events);
   return new RedisBackplane({
     address: parseRedisUrl(config.redis_url, config.redis_ca),
     prefix: config.redis_prefix,
     node,
+    instance: `${node}:${randomBytes(6).toString("base64url")}`,
     maxEventBytes: config.max_frame_bytes,
     log,
     events,

@@ -70,9 +70,11 @@ program
   .description("mint a development token with the configured secret")
   .option("--sub <user>", "whose token", "dev")
   .option("--grants <json>", "the `channels` claim; default: everything on every channel", grants)
+  .option("--admin <actions>", "the `admin` claim, such as connections,revoke; * for all")
   .option("--ttl <duration>", "how long it lives", seconds, 3600)
-  .action(async ({ sub, grants, ttl }: { sub: string; grants?: unknown; ttl: number }) => {
-    print(await mint(sub, ttl, grants));
+  .action(async (options: { sub: string; grants?: unknown; admin?: string; ttl: number }) => {
+    const { sub, ttl, grants, admin } = options;
+    print(await mint(sub, ttl, grants, admin?.split(",")));
   });
 
 program
@@ -126,9 +128,14 @@ program
     print(command.printConfig(effective));
   });
 
-async function mint(sub: string, ttlSeconds: number, channels?: unknown): Promise<string> {
+async function mint(
+  sub: string,
+  ttlSeconds: number,
+  channels?: unknown,
+  admin?: readonly string[],
+): Promise<string> {
   const { ALL_GRANTS, mintToken } = await import("./cli/mint.ts");
-  return mintToken(config({}, false), { sub, channels: channels ?? ALL_GRANTS, ttlSeconds });
+  return mintToken(config({}, false), { sub, channels: channels ?? ALL_GRANTS, admin, ttlSeconds });
 }
 
 function ownUrl(): string {

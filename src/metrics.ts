@@ -38,6 +38,8 @@ export interface MetricSources {
     readonly connects: number;
     readonly probeMs: number;
   };
+  queuedBytes(): number;
+  readonly revocations: { readonly size: number };
   draining(): boolean;
   ready(): boolean;
   readonly build: { version: string; node: string; uws: string };
@@ -149,6 +151,18 @@ export const METRICS: readonly Row[] = [
     label: "transport",
     help: "Bytes of events handed to connections.",
     read: (s) => [[TRANSPORT, s.counts.deliveredBytes]],
+  },
+  {
+    name: "tidegate_queued_bytes",
+    type: "gauge",
+    help: "Bytes that wait for all clients of this node.",
+    read: (s) => s.queuedBytes(),
+  },
+  {
+    name: "tidegate_revocations",
+    type: "gauge",
+    help: "Revocations that this node keeps.",
+    read: (s) => s.revocations.size,
   },
   {
     name: "tidegate_backplane_up",

@@ -32,6 +32,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     packages: ["node:*", "ioredis", "type pino"],
   },
   transport: { rooms: ["protocol", "auth", "session", "type hub"], packages: ["node:*", "type pino"] },
+  api: { rooms: ["protocol", "auth", "session", "transport"], packages: ["node:*"] },
   config: { rooms: ["protocol", "auth", "backplane/redis-url.ts"], packages: ["node:*"] },
   cli: {
     rooms: [
@@ -49,7 +50,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   "metrics.ts": { rooms: [], packages: ["prom-client"] },
   "gateway.ts": {
-    rooms: ["protocol", "auth", "hub", "session", "backplane", "transport", "config", "metrics.ts"],
+    rooms: ["protocol", "auth", "hub", "session", "backplane", "transport", "api", "config", "metrics.ts"],
     packages: ["node:*", "type pino"],
   },
   "main.ts": { rooms: ["config", "cli"], packages: ["node:*", "commander"] },

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Identity } from "../src/auth/identity.ts";
 import { publicKey, secretKey, type VerificationKey } from "../src/auth/keys.ts";
+import { Revocations } from "../src/auth/revocations.ts";
 import { MAX_TOKEN_BYTES, TokenError, type TokenRules, verifyToken } from "../src/auth/token.ts";
 import { CODES } from "../src/protocol/codes.ts";
 import * as forge from "./tools/forge.ts";
@@ -13,7 +14,14 @@ const rsaPublic = publicKey(pemOf(forge.rsa.publicKey));
 const p256Public = publicKey(pemOf(forge.p256.publicKey));
 
 function rules(keys: readonly VerificationKey[] = [secret], more: Partial<TokenRules> = {}): TokenRules {
-  return { keys, jwks: undefined, issuer: undefined, audience: undefined, ...more };
+  return {
+    keys,
+    jwks: undefined,
+    issuer: undefined,
+    audience: undefined,
+    revocations: () => new Revocations(),
+    ...more,
+  };
 }
 
 /** Without a JWKS the answer is immediate. */
@@ -47,12 +55,23 @@ afterEach(() => {
 describe("an accepted token", () => {
   it("says who it is, until when, and what it grants", () => {
     const exp = inSeconds(60);
-    const identity = accept(tokenWith(claims({ exp, channels: { "chat-*": ["subscribe", "publish"] } })));
-    expect(identity).toEqual({
+    const iat = inSeconds(-5);
+    const more = {
+      exp,
+      iat,
+      jti: "t-1",
+      channels: { "chat-*": ["subscribe", "publish"] },
+      admin: ["revoke"],
+    };
+    expect(accept(tokenWith(claims(more)))).toEqual({
       user: "ann",
       expiresAt: exp * 1000,
+      issuedAt: iat * 1000,
+      jti: "t-1",
       grants: [{ pattern: "chat-*", actions: ["subscribe", "publish"] }],
+      admin: ["revoke"],
     });
+    expect(accept(tokenWith(claims()))).toMatchObject({ issuedAt: 0, jti: undefined, grants: [], admin: [] });
   });
 
   it("grants nothing when it claims nothing", () => {

@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { afterEach, beforeAll, describe, expect } from "vitest";
 import { until } from "../deploy/local/process.ts";
-import type { Backplane } from "../src/backplane/backplane.ts";
+import type { Backplane, BackplaneEvents } from "../src/backplane/backplane.ts";
 import { MemoryBackplane } from "../src/backplane/memory.ts";
 import { RedisBackplane } from "../src/backplane/redis.ts";
 import { parseRedisUrl } from "../src/backplane/redis-url.ts";
@@ -10,6 +10,7 @@ import { type RedisServer, sharedStage, test } from "./support/servers.ts";
 
 /** A backplane, and everything that it handed in. */
 interface Ear {
+  revocations: [string, number][];
   backplane: Backplane;
   heard: EncodedEvent[];
   interruptions: number;
@@ -31,15 +32,18 @@ afterEach(async () => {
 /** @param of those with the same name hear each other */
 type Make = (of: string) => Promise<Ear>;
 
-function ear(make: (events: ConstructorParameters<typeof MemoryBackplane>[0]) => Backplane): Ear {
+function ear(make: (events: BackplaneEvents) => Backplane): Ear {
   const heard: EncodedEvent[] = [];
   const made = {
     heard,
     interruptions: 0,
+    revocations: [] as [string, number][],
     backplane: make({
       event: (event) => void heard.push(event),
       refused: (reason) => expect.unreachable(`refused a payload: ${reason}`),
       interrupted: () => void made.interruptions++,
+      revoked: (revocation, until) => void made.revocations.push([revocation, until]),
+      forgotten: () => {},
     }),
   };
   open.push(made.backplane);
@@ -47,7 +51,7 @@ function ear(make: (events: ConstructorParameters<typeof MemoryBackplane>[0]) =>
   return made;
 }
 
-const memory: Make = async () => ear((events) => new MemoryBackplane(events));
+const memory: Make = async () => ear((events) => new MemoryBackplane("node1", events));
 
 const overRedis =
   (server: () => RedisServer): Make =>
@@ -58,6 +62,7 @@ const overRedis =
           address: parseRedisUrl(server().url),
           prefix: of,
           node: `node${open.length}`,
+          instance: `node${open.length}:${of}`,
           maxEventBytes: 65_536,
           log: pino({ level: "silent" }),
           events,

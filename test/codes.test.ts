@@ -27,9 +27,9 @@ describe("the table of codes", () => {
     }
   });
 
-  it("sends a client away for good only when the same connection would end the same way", () => {
+  it("sends a client away for good only when the same connection would end the same way, or when that is the point", () => {
     const away = closes.filter(({ close }) => !shouldReconnect(close)).map(({ code }) => code);
-    expect(away.sort()).toEqual(["token_invalid", "too_big"]);
+    expect(away.sort()).toEqual(["disconnected", "token_invalid", "token_revoked", "too_big"]);
   });
 
   it("answers with HTTP statuses of errors only, and with 429 or 5xx when it is temporary", () => {

@@ -186,7 +186,7 @@ describe("development mode", () => {
     ["a JWKS URL", { TIDEGATE_JWKS_URL: "https://issuer.example/keys" }],
   ])("ends with %s", (_what, environment) => {
     const config = readConfig({ environment: { ...environment, TIDEGATE_ALLOWED_ORIGINS: "none" } });
-    expect(config).toMatchObject({ development: false, drain_time: 30_000 });
+    expect(config).toMatchObject({ development: false, drain_time: 25_000 });
   });
 
   it.each(["127.0.0.1", "127.8.9.1", "::1", "localhost"])("may bind to %s", (host) => {

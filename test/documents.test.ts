@@ -1,10 +1,16 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { MAX_GRANTS, MAX_NAME_LENGTH } from "../src/auth/identity.ts";
+import { MAX_TOKEN_BYTES } from "../src/auth/token.ts";
+import { MAX_REVOCATIONS } from "../src/backplane/backplane.ts";
 import { optionTable } from "../src/cli/print-config.ts";
 import { environmentName, OPTIONS, type Option, type OptionName } from "../src/config/options.ts";
 import { Counts, createMetrics, METRICS } from "../src/metrics.ts";
-import { CODES, type CodeRow } from "../src/protocol/codes.ts";
+import { CODES, type Code, type CodeRow } from "../src/protocol/codes.ts";
+import { MAX_CHANNELS_PER_FRAME } from "../src/protocol/commands.ts";
+import { MAX_UNDER_WAY } from "../src/session/channel-order.ts";
+import { MAX_HEADER_BYTES } from "../src/transport/uws.ts";
 
 /*
  * The documents hold tables that the code writes. After a change of the code:
@@ -51,6 +57,66 @@ function codeTable(): string {
   return table(["code", "HTTP", "close", "temporary", "meaning", "what to do"], rows);
 }
 
+function limitTable(): string {
+  const rows = (Object.entries(OPTIONS) as [OptionName, Option<unknown>][]).flatMap(([name, option]) =>
+    option.code === undefined
+      ? []
+      : [[`\`${environmentName(name)}\``, option.default ?? "–", option.about, outcome(option.code)]],
+  );
+  return table(["variable", "default", "what it bounds", "past it"], rows);
+}
+
+function outcome(code: Code): string {
+  const { status, close }: CodeRow = CODES[code];
+  const ways = [status && `HTTP ${status}`, close && `close ${close}`].filter((way) => way !== undefined);
+  return [`\`${code}\``, ...ways].join(", ");
+}
+
+const FIXED: [what: string, limit: string | number, code: Code | string][] = [
+  ["bytes of a token", MAX_TOKEN_BYTES, "token_invalid"],
+  ["channel patterns in a token", MAX_GRANTS, "token_invalid"],
+  ["characters of `sub`, of `jti`", MAX_NAME_LENGTH, "token_invalid"],
+  ["bytes of a request's head", MAX_HEADER_BYTES, "HTTP 431, or the connection is dropped"],
+  ["characters of a channel name", 200, "bad_channel"],
+  ["characters of an event's type", 64, "bad_event"],
+  ["characters of a `ref`", 64, "bad_frame"],
+  ["channels in one `subscribe`", MAX_CHANNELS_PER_FRAME, "bad_frame"],
+  ["commands of a session under way at the backplane", MAX_UNDER_WAY, "command_rate"],
+  ["bytes of a WebSocket frame, in limits of `TIDEGATE_MAX_FRAME_BYTES`", 2, "dropped: close 1006"],
+  ["revocations kept in a fleet", MAX_REVOCATIONS, "too_many_revocations"],
+];
+
+function fixedTable(): string {
+  const rows = FIXED.map(([what, limit, code]) => [
+    what,
+    String(limit),
+    code in CODES ? outcome(code as Code) : code,
+  ]);
+  return table(["what", "limit", "past it"], rows);
+}
+
+const HAPROXY: Record<string, string> = {
+  HAPROXY_MAXCONN:
+    "connections of all clients, ten of which are kept for the metrics; further ones are closed at once",
+  HAPROXY_MAXCONN_PER_ADDRESS: "connections of one address at a time: HTTP 429",
+  HAPROXY_CONN_RATE_PER_ADDRESS: "new connections of one address in 10 s: HTTP 429",
+  HAPROXY_ERRORS_PER_ADDRESS:
+    "answers 401 and 403 to one address in 10 s, as when tokens are tried out: HTTP 429",
+  HAPROXY_MAX_BODY: "bytes of a request's body: HTTP 413",
+  HAPROXY_HARD_STOP_AFTER: "life of the connections of an HAProxy that was replaced by a reload",
+};
+
+/** Of the file itself, so that a default cannot differ. */
+function haproxyTable(): string {
+  const file = read("haproxy.cfg");
+  const rows = Object.entries(HAPROXY).map(([name, what]) => {
+    const value = new RegExp(`presetenv ${name} +(\\S+)`).exec(file)?.[1];
+    if (value === undefined) throw new Error(`haproxy.cfg sets no ${name}`);
+    return [`\`${name}\``, value, what];
+  });
+  return table(["variable", "default", "what it bounds, and what is past it"], rows);
+}
+
 /** Of what a scrape returns, so that nothing can be missing: the table of metrics, the histogram, the build. */
 function metricTable(): string {
   const registry = createMetrics({
@@ -59,6 +125,8 @@ function metricTable(): string {
     capacity: 0,
     hub: { channels: 0, subscriptions: 0 },
     backplane: { downSince: undefined, connects: 0, probeMs: 0 },
+    queuedBytes: () => 0,
+    revocations: { size: 0 },
     draining: () => false,
     ready: () => true,
     build: { version: "", node: "", uws: "" },
@@ -103,6 +171,16 @@ describe("README.md", () => {
     expect(spoken.length).toBeGreaterThan(0);
     const builtIn = ["ci", "install"];
     expect(spoken.filter((name) => !(name in scripts) && !builtIn.includes(name))).toEqual([]);
+  });
+});
+
+describe("docs/limits.md", () => {
+  it.each([
+    ["limits", limitTable],
+    ["fixed", fixedTable],
+    ["haproxy", haproxyTable],
+  ])("holds the table of %s", (marker, write) => {
+    expect(section("docs/limits.md", marker, write())).toBe(write());
   });
 });
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { CloseReason } from "../src/protocol/codes.ts";
-import { type Closable, Drain } from "../src/transport/drain.ts";
+import { Drain, type Leaving } from "../src/transport/drain.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 0 });
@@ -10,14 +10,23 @@ afterEach(() => {
 });
 
 /** A node's connections; each leaves when it is closed. */
-class Connections implements Iterable<Closable> {
-  readonly #open = new Set<Closable>();
+class Connections implements Iterable<Leaving> {
+  readonly #open = new Set<Leaving>();
   /** When each was closed, in milliseconds. */
   readonly closed: number[] = [];
   readonly reasons = new Set<CloseReason>();
+  /** When each was told, and what. */
+  readonly told: { at: number; graceMs: number; reconnectInMs: number }[] = [];
+  /** Set: clients move to another node, so long after they were asked to. */
+  moveInMs: number | undefined;
 
-  add(): Closable {
-    const connection: Closable = {
+  add(): Leaving {
+    const connection: Leaving = {
+      handOver: (graceMs, reconnectInMs) => {
+        this.told.push({ at: performance.now(), graceMs, reconnectInMs });
+        if (this.moveInMs !== undefined)
+          setTimeout(() => this.#open.delete(connection), reconnectInMs + this.moveInMs);
+      },
       close: (reason) => {
         if (!this.#open.delete(connection)) return;
         this.closed.push(performance.now());
@@ -32,7 +41,7 @@ class Connections implements Iterable<Closable> {
     return this.#open.size;
   }
 
-  [Symbol.iterator](): Iterator<Closable> {
+  [Symbol.iterator](): Iterator<Leaving> {
     return this.#open.values();
   }
 }
@@ -93,9 +102,33 @@ describe("a drain", () => {
     const perSecond = new Map<number, number>();
     for (const at of all.closed)
       perSecond.set(Math.floor(at / 1000), (perSecond.get(Math.floor(at / 1000)) ?? 0) + 1);
-    const share = 10_000 / 27;
+    const share = 10_000 / 17; // three seconds for the balancer, and ten until the first grace is over
     expect(Math.max(...perSecond.values())).toBeLessThan(share * 1.15);
-    expect(perSecond.size).toBeGreaterThanOrEqual(25);
+    expect(perSecond.size).toBeGreaterThanOrEqual(16);
+  });
+
+  it("asks each to move ten seconds before it closes it, at a flat rate, spread over half of that", async () => {
+    const all = connections(1_000);
+    await run(new Drain(all, idle, 30_000));
+    expect(all.told).toHaveLength(1_000);
+    expect(all.told[0]?.at).toBeGreaterThanOrEqual(3_000);
+    all.told.forEach(({ at, graceMs }, i) => {
+      expect(graceMs).toBe(10_000);
+      expect((all.closed[i] as number) - at).toBeGreaterThanOrEqual(9_950);
+      expect((all.closed[i] as number) - at).toBeLessThanOrEqual(10_100);
+    });
+    const delays = all.told.map(({ reconnectInMs }) => reconnectInMs);
+    expect(Math.max(...delays)).toBeLessThanOrEqual(5_000);
+    expect(Math.max(...delays)).toBeGreaterThan(4_000);
+    expect(Math.min(...delays)).toBeLessThan(1_000);
+  });
+
+  it("closes nobody, and is over early, when all move", async () => {
+    const all = connections(100);
+    all.moveInMs = 100;
+    const { endAt } = await run(new Drain(all, idle, 30_000));
+    expect(all.closed).toEqual([]);
+    expect(endAt).toBeLessThanOrEqual(3_000 + 17_000 + 5_000 + 200);
   });
 
   it("takes along who comes while it waits", async () => {
@@ -130,7 +163,7 @@ describe("a drain", () => {
   });
 
   it("ends in its time though a connection does not go away", async () => {
-    const stuck: Closable = { close: () => {} };
+    const stuck: Leaving = { handOver: () => {}, close: () => {} };
     const { endAt } = await run(new Drain([stuck], idle, 5_000));
     expect(endAt).toBeLessThanOrEqual(5_100);
   });

@@ -1,11 +1,21 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ACTIONS, type Action, type Grant, may, parseGrants, parseRules } from "../src/auth/grants.ts";
+import {
+  ACTIONS,
+  type Action,
+  ADMIN_ACTIONS,
+  type Grant,
+  may,
+  parseAdmin,
+  parseGrants,
+  parseRules,
+} from "../src/auth/grants.ts";
 import type { Identity } from "../src/auth/identity.ts";
 import { isChannel, isReservedChannel } from "../src/protocol/channel.ts";
+import { identity } from "./tools/forge.ts";
 
-function identity(channels: Record<string, Action[]> = {}, user = "ann"): Identity {
-  return { user, expiresAt: Number.POSITIVE_INFINITY, grants: parseGrants(channels, "claim `channels`") };
+function holder(channels: Record<string, Action[]> = {}, user = "ann"): Identity {
+  return identity({ user, grants: parseGrants(channels, "claim `channels`") });
 }
 
 const noRules: Grant[] = [];
@@ -22,20 +32,20 @@ describe("a pattern", () => {
     ["chat-123", ["chat-123"], ["chat-12", "chat-1234", "chat-123:x", "CHAT-123"]],
     ["a.c", ["a.c"], ["abc", "a-c"]],
   ])("%s matches what it says and nothing else", (pattern, inside, outside) => {
-    const who = identity({ [pattern]: ["subscribe"] });
+    const who = holder({ [pattern]: ["subscribe"] });
     for (const channel of inside) expect(allowed(who, "subscribe", channel), channel).toBe(true);
     for (const channel of outside) expect(allowed(who, "subscribe", channel), channel).toBe(false);
   });
 
   it("allows the actions that it lists and no other", () => {
     for (const action of ACTIONS) {
-      const who = identity({ "chat-*": [action] });
+      const who = holder({ "chat-*": [action] });
       expect(ACTIONS.filter((one) => allowed(who, one, "chat-1"))).toEqual([action]);
     }
   });
 
   it("adds its actions to those of every other that matches", () => {
-    const who = identity({
+    const who = holder({
       "*": ["history"],
       "chat-*": ["subscribe"],
       "chat-1": ["publish"],
@@ -49,7 +59,7 @@ describe("a pattern", () => {
   });
 
   it("with no action allows nothing, and takes nothing away", () => {
-    const who = identity({ "*": ["subscribe"], "chat-1": [] });
+    const who = holder({ "*": ["subscribe"], "chat-1": [] });
     expect(allowed(who, "subscribe", "chat-1")).toBe(true);
     expect(allowed(who, "publish", "chat-1")).toBe(false);
   });
@@ -91,7 +101,7 @@ describe("a pattern", () => {
 
 describe("nobody", () => {
   it("may do anything without a grant", () => {
-    for (const action of ACTIONS) expect(allowed(identity(), action, "chat-1")).toBe(false);
+    for (const action of ACTIONS) expect(allowed(holder(), action, "chat-1")).toBe(false);
   });
 });
 
@@ -99,19 +109,19 @@ describe("a server-side rule", () => {
   const rules = parseRules({ "public:*": ["subscribe"], "user:{sub}:*": ["subscribe", "publish"] }, "it");
 
   it("grants to everybody without a claim", () => {
-    expect(allowed(identity(), "subscribe", "public:news", rules)).toBe(true);
-    expect(allowed(identity(), "publish", "public:news", rules)).toBe(false);
+    expect(allowed(holder(), "subscribe", "public:news", rules)).toBe(true);
+    expect(allowed(holder(), "publish", "public:news", rules)).toBe(false);
   });
 
   it("with {sub} grants to its owner alone", () => {
-    expect(allowed(identity({}, "ann"), "publish", "user:ann:inbox", rules)).toBe(true);
-    expect(allowed(identity({}, "bob"), "publish", "user:ann:inbox", rules)).toBe(false);
-    expect(allowed(identity({}, "an"), "publish", "user:ann:inbox", rules)).toBe(false);
-    expect(allowed(identity({}, "ann"), "publish", "user:{sub}:inbox", rules)).toBe(false);
+    expect(allowed(holder({}, "ann"), "publish", "user:ann:inbox", rules)).toBe(true);
+    expect(allowed(holder({}, "bob"), "publish", "user:ann:inbox", rules)).toBe(false);
+    expect(allowed(holder({}, "an"), "publish", "user:ann:inbox", rules)).toBe(false);
+    expect(allowed(holder({}, "ann"), "publish", "user:{sub}:inbox", rules)).toBe(false);
   });
 
   it("adds its actions to those of the token", () => {
-    const who = identity({ "public:*": ["history"] });
+    const who = holder({ "public:*": ["history"] });
     expect(ACTIONS.filter((action) => allowed(who, action, "public:x", rules))).toEqual([
       "subscribe",
       "history",
@@ -120,8 +130,8 @@ describe("a server-side rule", () => {
 
   it("replaces every {sub}", () => {
     const twice = parseRules({ "dm:{sub}:{sub}": ["subscribe"] }, "it");
-    expect(allowed(identity({}, "ann"), "subscribe", "dm:ann:ann", twice)).toBe(true);
-    expect(allowed(identity({}, "ann"), "subscribe", "dm:ann:{sub}", twice)).toBe(false);
+    expect(allowed(holder({}, "ann"), "subscribe", "dm:ann:ann", twice)).toBe(true);
+    expect(allowed(holder({}, "ann"), "subscribe", "dm:ann:{sub}", twice)).toBe(false);
   });
 
   it.each([
@@ -142,9 +152,9 @@ describe("a server-side rule", () => {
   ])("with {sub} grants nothing to a user named %j", (user) => {
     const own = `user:${user}:inbox`;
     for (const channel of [own, "user:ann:inbox", "user::inbox", "user:"]) {
-      expect(allowed(identity({}, user), "subscribe", channel, rules)).toBe(false);
+      expect(allowed(holder({}, user), "subscribe", channel, rules)).toBe(false);
     }
-    expect(allowed(identity({}, user), "subscribe", "public:x", rules), "other rules still count").toBe(true);
+    expect(allowed(holder({}, user), "subscribe", "public:x", rules), "other rules still count").toBe(true);
   });
 
   it("reads {sub} never again as a pattern or a replacement, whoever the user is", () => {
@@ -153,7 +163,7 @@ describe("a server-side rule", () => {
     fc.assert(
       fc.property(users, fc.string({ maxLength: 20 }), (user, victim) => {
         const channel = `user:${victim}:inbox`;
-        if (allowed(identity({}, user), "subscribe", channel, rules)) expect(victim).toBe(user);
+        if (allowed(holder({}, user), "subscribe", channel, rules)) expect(victim).toBe(user);
       }),
       { numRuns: 5_000 },
     );
@@ -185,7 +195,7 @@ describe("a server-side rule", () => {
 
 describe("the reason", () => {
   const rules = parseRules({ "public:*": ["subscribe"] }, "it");
-  const who = identity({ "chat-*": ["subscribe"] });
+  const who = holder({ "chat-*": ["subscribe"] });
 
   it("of a grant names the claim or the rule", () => {
     expect(may(who, "subscribe", "chat-1", rules)).toEqual({
@@ -209,13 +219,13 @@ describe("the reason", () => {
   it("of a denial holds a cure that works", () => {
     const decision = may(who, "publish", "chat-1", noRules);
     const cure = /"channels": (\{.*\}) in the token/.exec(decision.allowed ? "" : decision.cure)?.[1] ?? "";
-    expect(allowed(identity(JSON.parse(cure)), "publish", "chat-1")).toBe(true);
+    expect(allowed(holder(JSON.parse(cure)), "publish", "chat-1")).toBe(true);
   });
 });
 
 describe("a name that is nearly a granted one", () => {
   const granted = ["chat-123", "user:ann:inbox", "tenant-7.orders"];
-  const who = identity(Object.fromEntries(granted.map((name) => [name, [...ACTIONS]])));
+  const who = holder(Object.fromEntries(granted.map((name) => [name, [...ACTIONS]])));
   const oddities = [
     " ",
     "\0",
@@ -297,4 +307,19 @@ describe("a channel of the gateway", () => {
   it.each(["job", "jobs:1", "Job:1", "a:job:1", "a$"])("is not %s", (name) => {
     expect(isReservedChannel(name)).toBe(false);
   });
+});
+
+describe("the claim `admin`", () => {
+  it("is a list of actions, or of `*` for all", () => {
+    expect(parseAdmin(["revoke"], "it")).toEqual(["revoke"]);
+    expect(parseAdmin([], "it")).toEqual([]);
+    expect(parseAdmin(["revoke", "*"], "it")).toEqual(ADMIN_ACTIONS);
+  });
+
+  it.each([["revoke"], [["revok"]], [[5]], [{}], [null], [["revoke", "everything"]], [[["revoke"]]]])(
+    "is refused when it is %j",
+    (value) => {
+      expect(() => parseAdmin(value, "claim `admin`")).toThrow(/^claim `admin` is a list out of connections/);
+    },
+  );
 });

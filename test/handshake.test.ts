@@ -216,7 +216,11 @@ describe("a node's limit", () => {
     await stage.clients(3, limited.webSocketUrl, { token: token() });
     const refused = await refusal(limited.webSocketUrl, { token: token() });
     expect(refused.status).toBe(429);
-    expect(JSON.parse(refused.body)).toMatchObject({ code: "handshake_rate", temporary: true });
+    expect(JSON.parse(refused.body)).toMatchObject({
+      code: "handshake_rate",
+      detail: expect.stringMatching(/^the limit is \d+ a second$/),
+      temporary: true,
+    });
     expect(Number(refused.headers["retry-after"])).toBeGreaterThan(0);
     expect(await metric(limited, 'tidegate_handshakes_refused_total{code="handshake_rate"}')).toBe(1);
     await logged(limited, (entry) => entry.code === "handshake_rate");

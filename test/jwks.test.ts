@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Identity } from "../src/auth/identity.ts";
 import { Jwks } from "../src/auth/jwks.ts";
 import { secretKey } from "../src/auth/keys.ts";
+import { Revocations } from "../src/auth/revocations.ts";
 import { TokenError, type TokenRules, verifyToken } from "../src/auth/token.ts";
 import { CODES } from "../src/protocol/codes.ts";
 import * as forge from "./tools/forge.ts";
@@ -32,6 +33,7 @@ beforeEach(async () => {
     jwks: new Jwks(`${server.url}/keys`, memory.log),
     issuer: undefined,
     audience: undefined,
+    revocations: () => new Revocations(),
   };
 });
 

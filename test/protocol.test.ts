@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { type Command, CommandError, decodeCommand } from "../src/protocol/commands.ts";
+import { type Command, CommandError, decodeCommand as decode } from "../src/protocol/commands.ts";
+
+const LIMITS = { depth: 32, keys: 4_000 };
+
+function decodeCommand(text: string, payload?: Uint8Array): Command {
+  return decode(text, LIMITS, payload);
+}
 
 function refusal(text: string, payload?: Uint8Array): CommandError {
   try {
@@ -186,13 +192,42 @@ describe("decodeCommand, malformed frames", () => {
     expect(refusal('{"type":"auth","token":["secret-token"]}').message).not.toContain("secret");
   });
 
-  it("carries data 10,000 levels deep through", () => {
-    const data = `${"[".repeat(10_000)}${"]".repeat(10_000)}`;
+  const none = { depth: 0, keys: 0 };
+
+  it.each([31, 10_000])("carries data %i levels deep through, where it may be as deep", (depth) => {
+    const data = `${"[".repeat(depth)}${"]".repeat(depth)}`;
+    const frame = `{"type":"publish","channel":"a","data":${data}}`;
+    expect(decode(frame, depth < 32 ? LIMITS : none)).toMatchObject({ data });
+  });
+
+  it.each(["[", '{"a":'])("refuses data deeper than it may be: %s", (open) => {
+    const close = open === "[" ? "]" : "}";
+    for (const depth of [32, 10_000]) {
+      const data = `${open.repeat(depth)}1${close.repeat(depth)}`;
+      const error = refusal(`{"type":"publish","channel":"a","data":${data},"ref":7}`);
+      expect([error.code, error.message, error.ref]).toEqual([
+        "too_complex",
+        "the limit is a depth of 32",
+        7,
+      ]);
+    }
+  });
+
+  it("counts no brackets and colons in strings", () => {
+    const data = JSON.stringify(`${"[{:".repeat(10_000)}\\"`);
     expect(decodeCommand(`{"type":"publish","channel":"a","data":${data}}`)).toMatchObject({ data });
   });
 
-  it("reads a frame with 5,000 keys", () => {
-    const keys = Array.from({ length: 5_000 }, (_, i) => `"k${i}":${i}`).join(",");
+  it("refuses a frame with more keys than it may have, wherever they are", () => {
+    for (const count of [4_000, 100_000]) {
+      const keys = Array.from({ length: count }, (_, i) => `{"k":${i}}`).join(",");
+      const error = refusal(`{"type":"publish","channel":"a","data":[${keys}]}`);
+      expect([error.code, error.message]).toEqual(["too_complex", "the limit is 4000 keys"]);
+    }
+  });
+
+  it("reads a frame with 3,000 keys", () => {
+    const keys = Array.from({ length: 3_000 }, (_, i) => `"k${i}":${i}`).join(",");
     expect(decodeCommand(`{"type":"message",${keys}}`)).toMatchObject({ data: `{${keys}}` });
   });
 

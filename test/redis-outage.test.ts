@@ -112,8 +112,8 @@ describe.concurrent("a node whose Redis", () => {
       (await redis.cli("PUBSUB", "CHANNELS")).split("\n").filter((name) => name !== "").length;
     const subscribeCalls = async () =>
       Number(/cmdstat_subscribe:calls=(\d+)/.exec(await redis.cli("INFO", "commandstats"))?.[1]);
-    // Two Redis channels for each of ours, and the probe's.
-    expect(await listening()).toBe(5_001);
+    // Two Redis channels for each of ours, and those of the probe and the revocations.
+    expect(await listening()).toBe(5_002);
 
     for (let kill = 1; kill <= 5; kill++) {
       const callsBefore = await subscribeCalls();
@@ -121,7 +121,7 @@ describe.concurrent("a node whose Redis", () => {
       expect(Number(await redis.cli("CLIENT", "KILL", "TYPE", "pubsub"))).toBe(1);
       // Leaves while the connection is down: its channels must not come back.
       if (kill === 3) clients.pop()?.stop();
-      const wanted = clients.length * 1_000 + 1;
+      const wanted = clients.length * 1_000 + 2;
       await until(
         "it is subscribed again",
         async () =>
@@ -129,7 +129,7 @@ describe.concurrent("a node whose Redis", () => {
           (await metric(node, "tidegate_backplane_up")) === 1 &&
           (await listening()) === wanted,
       );
-      expect((await subscribeCalls()) - callsBefore).toBeLessThanOrEqual(7);
+      expect((await subscribeCalls()) - callsBefore).toBeLessThanOrEqual(8);
       await Promise.all(
         clients.map(async (client, i) => {
           await redis.cli("PUBLISH", `tidegate:chat-${i}-499`, String(kill));

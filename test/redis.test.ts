@@ -270,8 +270,8 @@ test("two prefixes on one Redis do not hear each other", async ({ stage }) => {
 });
 
 describe("access to Redis", () => {
-  const rules =
-    "resetchannels &tidegate:* &tidegate!* &tidegate.* -@all +publish +subscribe +unsubscribe +info +client|setname";
+  /** Those that the README gives a node. */
+  const rules = /ACL SETUSER tidegate +on >PASSWORD (.*)/.exec(readFileSync("README.md", "utf8"))?.[1] ?? "";
 
   test("needs no more rights than the documented ones", async ({ stage }) => {
     const server = await stage.redis({

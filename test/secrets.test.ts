@@ -222,7 +222,7 @@ test("no token, cookie, secret or password is ever said to anybody", async () =>
 
   // All of it was really said and heard.
   const refusals = node.output.filter((line) => /"code":"\w+".*"reason":/.test(line));
-  expect(refusals.length).toBeGreaterThan(200);
+  expect(refusals.length).toBeGreaterThan(100); // of many more: a node logs twenty a second
   expect(haproxy.output.length).toBeGreaterThan(100);
   expect(secrets.size).toBeGreaterThan(500);
   const leaks = said.flatMap(({ where, text }) =>

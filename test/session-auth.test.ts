@@ -4,7 +4,7 @@ import { TokenError } from "../src/auth/token.ts";
 import { CODES } from "../src/protocol/codes.ts";
 import { type ContextOptions, type Conversation, Node, token } from "./tools/conversation.ts";
 import { FakeFeed } from "./tools/feed.ts";
-import { claims, inSeconds, OTHER_SECRET, tokenWith } from "./tools/forge.ts";
+import { claims, identity, inSeconds, OTHER_SECRET, tokenWith } from "./tools/forge.ts";
 
 const ALL = { "*": ["subscribe", "publish"] };
 
@@ -309,7 +309,7 @@ function slowAuth(): {
     new Promise<Identity>((resolve, reject) => {
       const grants = [{ pattern: "*", actions: ["subscribe", "publish"] as const }];
       verified.push({
-        accept: (user) => resolve({ user, expiresAt: Date.now() + 60_000, grants }),
+        accept: (user) => resolve(identity({ user, grants })),
         refuse: reject,
       });
     });

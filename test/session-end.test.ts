@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import type { Identity } from "../src/auth/identity.ts";
 import { encode } from "../src/hub/encoded-event.ts";
 import { Node, token } from "./tools/conversation.ts";
 import { FakeFeed } from "./tools/feed.ts";
+import { identity } from "./tools/forge.ts";
 import { nextTick } from "./tools/turns.ts";
 
 const ALL = { "*": ["subscribe", "publish"] };
@@ -105,8 +105,8 @@ describe("after its end a session sends nothing", () => {
   });
 
   it("when its token is found good or bad", async () => {
-    const identity: Identity = { user: "ann", expiresAt: Date.now() + 60_000, grants: [] };
-    for (const verdict of [() => identity, () => Promise.reject(new Error("late"))]) {
+    const known = identity();
+    for (const verdict of [() => known, () => Promise.reject(new Error("late"))]) {
       let go = () => {};
       const gate = new Promise<void>((resolve) => {
         go = resolve;

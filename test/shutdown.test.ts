@@ -14,7 +14,7 @@ const exitOf = async (node: GatewayNode) => {
 };
 
 describe.concurrent("a node that is told to stop", () => {
-  test("says at once that it is not ready, closes its connections at a flat rate, and exits with 0", async ({
+  test("says at once that it is not ready, asks its clients to move, closes who stays at a flat rate, and exits with 0", async ({
     stage,
   }) => {
     const one = await node(stage, "6s");
@@ -44,8 +44,15 @@ describe.concurrent("a node that is told to stop", () => {
     expect(performance.now() - start).toBeLessThan(7_000);
     expect(new Set(await Promise.all(closes))).toEqual(new Set([4000]));
     expect(await late.closed).toEqual({ code: 4000, reason: "shutting_down" });
+    // Two seconds for the balancer; then two of telling, each closed when its grace of two seconds is over.
     const window = (Math.max(...closedAt) - Math.min(...closedAt)) / 1000;
-    expect(window).toBeGreaterThan(3);
+    expect(window).toBeGreaterThan(1.5);
+    for (const client of [...clients, late]) {
+      const closing = client.frames.at(-1);
+      expect(closing).toMatchObject({ type: "closing", code: 4000, reason: "shutting_down", fresh: true });
+      expect(closing?.grace).toBeGreaterThan(1_800);
+      expect(closing?.reconnect_in).toBeLessThanOrEqual(1_000);
+    }
     const mean = clients.length / window;
     for (const from of closedAt) {
       const inSecond = closedAt.filter((at) => at >= from && at < from + 1_000).length;

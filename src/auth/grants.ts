@@ -8,6 +8,21 @@ export function isAction(value: unknown): value is Action {
   return ACTIONS.includes(value as Action);
 }
 
+/** What concerns others than the token's owner: the claim `admin`. */
+export const ADMIN_ACTIONS = ["connections", "revoke", "channels", "console", "hooks", "jobs"] as const;
+export type AdminAction = (typeof ADMIN_ACTIONS)[number];
+
+/**
+ * The claim `admin`: a list of actions, or of `*` for all.
+ * @throws {Error} naming `where` and the rule
+ */
+export function parseAdmin(value: unknown, where: string): readonly AdminAction[] {
+  const known = (action: unknown) => action === "*" || ADMIN_ACTIONS.includes(action as AdminAction);
+  if (!Array.isArray(value) || !value.every(known))
+    throw new Error(`${where} is a list out of ${ADMIN_ACTIONS.join(", ")}, or ["*"]`);
+  return value.includes("*") ? ADMIN_ACTIONS : (value as AdminAction[]);
+}
+
 /** What one channel pattern allows. */
 export interface Grant {
   /** A channel name, or a beginning followed by `*`, which matches any rest (also none), `:` included. */

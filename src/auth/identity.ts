@@ -1,5 +1,5 @@
 import { isObject } from "../protocol/json.ts";
-import { type Grant, parseGrants } from "./grants.ts";
+import { type AdminAction, type Grant, parseAdmin, parseGrants } from "./grants.ts";
 
 /** Who a connection or a request is, and what its token lets it do. */
 export interface Identity {
@@ -7,14 +7,23 @@ export interface Identity {
   readonly user: string;
   /** The token's `exp`, in milliseconds since the epoch. */
   readonly expiresAt: number;
+  /** Its `iat`, likewise; 0 when it has none. */
+  readonly issuedAt: number;
+  /** The token's own name, by which it can be revoked. */
+  readonly jti: string | undefined;
   readonly grants: readonly Grant[];
+  /** What it may do that concerns others. */
+  readonly admin: readonly AdminAction[];
 }
 
 /** The year 5138: beyond it `exp` was not meant in seconds. */
 const MAX_EXP = 1e11;
 
 /** Channel patterns in one token: bounds what a check costs. */
-const MAX_GRANTS = 100;
+export const MAX_GRANTS = 100;
+
+/** Of `sub` and of `jti`. */
+export const MAX_NAME_LENGTH = 256;
 
 /**
  * The identity that verified claims describe.
@@ -22,12 +31,24 @@ const MAX_GRANTS = 100;
  */
 export function identityOf(claims: unknown): Identity {
   if (!isObject(claims)) throw new Error("the payload is not a JSON object");
-  const { sub, exp } = claims;
-  if (typeof sub !== "string" || sub.length === 0 || sub.length > 256) {
-    throw new Error("claim `sub` is a string of 1 to 256 characters");
-  }
+  const { sub, exp, iat, jti } = claims;
+  if (!isName(sub)) throw new Error(`claim \`sub\` is a string of 1 to ${MAX_NAME_LENGTH} characters`);
+  if (jti !== undefined && !isName(jti))
+    throw new Error(`claim \`jti\` is a string of 1 to ${MAX_NAME_LENGTH} characters`);
   if (typeof exp !== "number" || !(exp < MAX_EXP)) throw new Error("claim `exp` is required, in seconds");
   const grants = claims.channels === undefined ? [] : parseGrants(claims.channels, "claim `channels`");
   if (grants.length > MAX_GRANTS) throw new Error(`claim \`channels\` holds at most ${MAX_GRANTS} patterns`);
-  return { user: sub, expiresAt: exp * 1000, grants };
+  return {
+    user: sub,
+    expiresAt: exp * 1000,
+    issuedAt: typeof iat === "number" ? iat * 1000 : 0,
+    jti,
+    grants,
+    admin: claims.admin === undefined ? [] : parseAdmin(claims.admin, "claim `admin`"),
+  };
+}
+
+/** A `sub` or `jti` of a length that we keep. */
+export function isName(value: unknown): value is string {
+  return typeof value === "string" && value.length > 0 && value.length <= MAX_NAME_LENGTH;
 }

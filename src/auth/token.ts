@@ -1,9 +1,11 @@
+import type { KeyObject } from "node:crypto";
 import jsonwebtoken, { type Algorithm, type JwtPayload, type VerifyOptions } from "jsonwebtoken";
 import { RequestError } from "../protocol/codes.ts";
 import { isObject, parse } from "../protocol/json.ts";
 import { type Identity, identityOf } from "./identity.ts";
 import type { Jwks } from "./jwks.ts";
 import type { VerificationKey } from "./keys.ts";
+import type { Revocations } from "./revocations.ts";
 
 export interface TokenRules {
   /** From secrets and PEM blocks, newest first. */
@@ -13,6 +15,8 @@ export interface TokenRules {
   readonly issuer: string | undefined;
   /** `aud` must be or contain this; unchecked when undefined. */
   readonly audience: string | undefined;
+  /** Undefined until the node knows what was revoked: it lets nobody in on the word of a token alone before. */
+  readonly revocations: () => Pick<Revocations, "covers"> | undefined;
 }
 
 /** A token over this many bytes is refused unread. */
@@ -21,7 +25,7 @@ export const MAX_TOKEN_BYTES = 8 * 1024;
 const CLOCK_TOLERANCE_S = 30;
 const KID = /^[\w.=+/-]{1,128}$/;
 
-type TokenRefusal = "token_invalid" | "token_expired" | "auth_unavailable";
+type TokenRefusal = "token_invalid" | "token_expired" | "token_revoked" | "auth_unavailable";
 
 /** A refused token. `reason` is for the log: what a client gets is the code alone, so as not to teach a forger. */
 export class TokenError extends RequestError {
@@ -99,7 +103,7 @@ function check(token: string, header: Header, rules: TokenRules): Identity {
   for (const { key, algorithms } of keys) {
     try {
       const options = { ...optionsOf(rules), algorithms: [...algorithms] };
-      return identityOf(inTime(jsonwebtoken.verify(token, key, options)));
+      return standing(identityOf(inTime(verifySignature(token, key, options))), rules);
     } catch (error) {
       // When the signature fits and a claim does not, no other key would say otherwise.
       if (!isSignatureError(error)) throw refusalOf(error);
@@ -109,6 +113,17 @@ function check(token: string, header: Header, rules: TokenRules): Identity {
   throw kidKnown
     ? new TokenError("token_invalid", "invalid signature")
     : new UnknownKey("token_invalid", "invalid signature");
+}
+
+/** Without the stack of what it throws, which costs more than the check: whoever tries tokens out must not gain by it. */
+function verifySignature(token: string, key: KeyObject, options: VerifyOptions): string | JwtPayload {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return jsonwebtoken.verify(token, key, options) as string | JwtPayload;
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 function noKey({ alg, kid }: Header, rules: TokenRules): TokenError {
@@ -137,6 +152,14 @@ function inTime(claims: string | JwtPayload): JwtPayload {
   if (typeof claims.iat === "number" && claims.iat > now + CLOCK_TOLERANCE_S)
     throw new Error("claim `iat` is in the future");
   return claims;
+}
+
+/** @throws {TokenError} of an identity whose token was revoked, or may have been */
+function standing(identity: Identity, { revocations }: TokenRules): Identity {
+  const known = revocations();
+  if (!known) throw new TokenError("auth_unavailable", "the revocations were not read from Redis yet");
+  if (known.covers(identity)) throw new TokenError("token_revoked", "it was revoked");
+  return identity;
 }
 
 function isSignatureError(error: unknown): boolean {

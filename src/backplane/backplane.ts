@@ -19,6 +19,20 @@ export interface Backplane {
   unsubscribe(channel: string): void;
   /** @returns how many nodes heard it @throws {RequestError} backplane_unavailable */
   publish(event: EncodedEvent): Promise<number>;
+  /**
+   * Tells a revocation to every node, also to those that are away or start later, and keeps it until then (ms since the
+   * epoch). @throws {RequestError} backplane_unavailable, too_many_revocations
+   */
+  revoke(revocation: string, until: number): Promise<void>;
+  /** Whether this node was told, once at least, all that is kept. */
+  readonly knowsRevocations: boolean;
+  /**
+   * Says how many connections users have on this node.
+   * @returns how many each has in the fleet, in the same order @throws {RequestError} backplane_unavailable
+   */
+  countConnections(counts: readonly (readonly [user: string, count: number])[]): Promise<readonly number[]>;
+  /** @returns node → connections of the user there @throws {RequestError} backplane_unavailable */
+  connectionsOf(user: string): Promise<ReadonlyMap<string, number>>;
   /** Undefined while events travel both ways; else when they last did (as `performance.now`; -Infinity: never). */
   readonly downSince: number | undefined;
   /** Times that the way in was made, the first included. */
@@ -34,6 +48,13 @@ export interface BackplaneEvents {
   refused(reason: RefusedPayload, channel: string): void;
   /** The way was broken and is mended: on any channel events may have been missed. */
   interrupted(): void;
+  /** By this node or another. */
+  revoked(revocation: string, until: number): void;
+  /** What this node reported of its users may be lost. */
+  forgotten(): void;
 }
+
+/** Kept at a time: bounds what each node holds (some 10 MB) and reads when it starts. */
+export const MAX_REVOCATIONS = 100_000;
 
 export type RefusedPayload = "too_big" | "bad_envelope";

@@ -3,10 +3,12 @@ import type { Logger } from "pino";
 import type { EncodedEvent } from "../hub/encoded-event.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { Backplane, BackplaneEvents } from "./backplane.ts";
+import { RedisCensus } from "./census.ts";
 import { seal, unseal } from "./envelope.ts";
 import { eventOfPlain } from "./plain.ts";
 import { Probe } from "./probe.ts";
 import type { RedisAddress } from "./redis-url.ts";
+import { RevocationLog } from "./revocation-log.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 export interface RedisBackplaneOptions {
@@ -14,6 +16,8 @@ export interface RedisBackplaneOptions {
   /** Begins the name of every Redis channel: pub/sub ignores the database number. */
   readonly prefix: string;
   readonly node: string;
+  /** The node's name, and something that no other process has, be it its own next one. */
+  readonly instance: string;
   readonly maxEventBytes: number;
   readonly log: Logger;
   readonly events: BackplaneEvents;
@@ -39,11 +43,19 @@ export class RedisBackplane implements Backplane {
   readonly #subscriber: Redis;
   readonly #subscriptions: Subscriptions;
   readonly #probe: Probe;
+  readonly #revocations: RevocationLog;
+  readonly #census: RedisCensus;
   /** What was logged of the present outage: attempts repeat, and two connections fail in turn. */
   readonly #problems = new Set<string>();
   #closed = false;
   /** All that is wanted is subscribed on the present connection. */
   #renewed = false;
+  /** What was revoked before this connection is read. */
+  #caughtUp = false;
+  #catchingUp = false;
+  /** Times that a connection broke. */
+  #breaks = 0;
+  knowsRevocations = false;
   connects = 0;
 
   constructor(options: RedisBackplaneOptions) {
@@ -54,8 +66,11 @@ export class RedisBackplane implements Backplane {
       `${options.prefix}:${channel}`,
       `${options.prefix}!${channel}`,
     ]);
-    this.#probe = new Probe(`${options.prefix}.probe.${options.node}`, this.#commands, this.#subscriber, {
-      heard: () => this.#renewed && this.#turn(true),
+    const { prefix, node, events } = options;
+    this.#revocations = new RevocationLog(`${prefix}.revocations`, this.#commands, events.revoked);
+    this.#census = new RedisCensus(this.#commands, prefix, options.instance, events.forgotten);
+    this.#probe = new Probe(`${prefix}.probe.${node}`, this.#commands, this.#subscriber, {
+      heard: () => void this.#heard(),
       silent: () => {
         this.#renewed = false;
         this.#turn(false);
@@ -81,11 +96,7 @@ export class RedisBackplane implements Backplane {
   }
 
   async subscribe(channel: string): Promise<void> {
-    try {
-      await this.#subscriptions.add(channel);
-    } catch (error) {
-      throw this.#unavailable(error);
-    }
+    await this.#orUnavailable(this.#subscriptions.add(channel));
   }
 
   unsubscribe(channel: string): void {
@@ -93,16 +104,26 @@ export class RedisBackplane implements Backplane {
   }
 
   async publish(event: EncodedEvent): Promise<number> {
-    try {
-      return await this.#commands.publish(`${this.#options.prefix}!${event.channel}`, seal(event));
-    } catch (error) {
-      throw this.#unavailable(error);
-    }
+    const channel = `${this.#options.prefix}!${event.channel}`;
+    return await this.#orUnavailable(this.#commands.publish(channel, seal(event)));
+  }
+
+  async revoke(revocation: string, until: number): Promise<void> {
+    return await this.#orUnavailable(this.#revocations.add(revocation, until));
+  }
+
+  async countConnections(counts: readonly (readonly [string, number])[]): Promise<readonly number[]> {
+    return await this.#orUnavailable(this.#census.report(counts));
+  }
+
+  async connectionsOf(user: string): Promise<ReadonlyMap<string, number>> {
+    return await this.#orUnavailable(this.#census.of(user));
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#probe.stop();
+    await this.#census.leave().catch(() => {}); // Redis is away: it forgets the node by itself
     this.#subscriber.disconnect();
     this.#commands.disconnect();
   }
@@ -128,7 +149,10 @@ export class RedisBackplane implements Backplane {
       failoverDetector: address.sentinels !== undefined,
     });
     redis.on("error", (error: Error) => this.#report(role, error));
-    redis.on("close", () => this.#turn(false));
+    redis.on("close", () => {
+      this.#breaks++;
+      this.#turn(false);
+    });
     // ioredis gives up for good on some errors (a Sentinel that changes its mind in the middle of a connect): we never.
     redis.on("end", () => {
       if (!this.#closed) setTimeout(() => connect(redis), retryStrategy(1));
@@ -138,8 +162,10 @@ export class RedisBackplane implements Backplane {
 
   async #resume(): Promise<void> {
     this.#renewed = false;
+    this.#caughtUp = false;
     try {
       await this.#probe.subscribe();
+      await this.#subscriber.subscribe(this.#revocations.name);
       await this.#subscriptions.renew();
       this.#renewed = true;
       this.#probe.send();
@@ -150,11 +176,32 @@ export class RedisBackplane implements Backplane {
     }
   }
 
+  /** Events travel both ways. The node is up when, beyond that, nothing of the time before is missing. */
+  async #heard(): Promise<void> {
+    if (!this.#renewed || this.#catchingUp) return;
+    this.#catchingUp = true;
+    const breaks = this.#breaks;
+    try {
+      await this.#census.alive();
+      if (!this.#caughtUp) await this.#revocations.catchUp();
+      if (breaks !== this.#breaks) return;
+      this.#caughtUp = true;
+      this.knowsRevocations = true;
+      // A report may have been lost on the way, and its answer too.
+      if (this.downSince !== undefined) this.#options.events.forgotten();
+      this.#turn(true);
+    } catch (error) {
+      this.#report("commands", error as Error);
+    } finally {
+      this.#catchingUp = false;
+    }
+  }
+
   /** Called for every message: Buffers in, no decoding of what we published ourselves. */
   #receive(redisChannel: Buffer, payload: Buffer): void {
     const { prefix, events, maxEventBytes } = this.#options;
     const kind = redisChannel[prefix.length];
-    if (kind === DOT) return this.#probe.receive(payload);
+    if (kind === DOT) return this.#receiveInternal(redisChannel, payload);
     const channel = redisChannel.toString("latin1", prefix.length + 1);
     if (payload.length > maxEventBytes + (kind === BANG ? FRAME_OVERHEAD : 0))
       return events.refused("too_big", channel);
@@ -165,6 +212,11 @@ export class RedisBackplane implements Backplane {
     } else {
       events.event(eventOfPlain(channel, payload), "plain");
     }
+  }
+
+  #receiveInternal(redisChannel: Buffer, payload: Buffer): void {
+    if (redisChannel.toString("latin1") === this.#revocations.name) this.#revocations.receive(payload);
+    else this.#probe.receive(payload);
   }
 
   #turn(up: boolean): void {
@@ -189,7 +241,16 @@ export class RedisBackplane implements Backplane {
     this.#options.log.error({ role, reason: message }, "Redis (TIDEGATE_REDIS_URL)");
   }
 
+  async #orUnavailable<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      throw this.#unavailable(error);
+    }
+  }
+
   #unavailable(error: unknown): RequestError {
+    if (error instanceof RequestError) return error;
     if (error instanceof Error && error.message.startsWith("NOPERM")) this.#report("acl", error);
     return new RequestError("backplane_unavailable");
   }

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import jsonwebtoken from "jsonwebtoken";
 import type { Config } from "../config/config.ts";
 import { developmentSecret } from "./development.ts";
@@ -6,6 +7,8 @@ export interface TokenRequest {
   readonly sub: string;
   /** The `channels` claim. */
   readonly channels: unknown;
+  /** The `admin` claim; default: none. */
+  readonly admin?: readonly string[] | undefined;
   readonly ttlSeconds: number;
 }
 
@@ -16,7 +19,7 @@ export const ALL_GRANTS = { "*": ["subscribe", "publish", "presence", "history",
  * A token as an application's backend would sign it, with the newest configured secret.
  * @throws {Error} where only public keys are configured: whoever holds the private one signs
  */
-export function mintToken(config: Config, { sub, channels, ttlSeconds }: TokenRequest): string {
+export function mintToken(config: Config, { sub, channels, admin, ttlSeconds }: TokenRequest): string {
   const secret = config.development ? developmentSecret() : config.jwt_secret?.[0];
   if (secret === undefined) {
     throw new Error(
@@ -25,7 +28,9 @@ export function mintToken(config: Config, { sub, channels, ttlSeconds }: TokenRe
   }
   const claims = {
     sub,
+    jti: randomUUID(),
     channels,
+    ...(admin === undefined ? {} : { admin }),
     ...(config.jwt_issuer === undefined ? {} : { iss: config.jwt_issuer }),
     ...(config.jwt_audience === undefined ? {} : { aud: config.jwt_audience }),
   };

@@ -25,9 +25,12 @@ export async function serve(config: Config, process: Process): Promise<void> {
     return process.exit(code);
   };
   const node = config.node_id ?? nodeName();
-  const log = pino({ level: config.log_level, base: { node } }, destination);
+  const log = pino(
+    { level: config.log_level, base: { node }, hooks: { streamWrite: printable } },
+    destination,
+  );
   const keyed = config.development ? { ...config, jwt_secret: [developmentSecret()] } : config;
-  const gateway = createGateway(keyed, {
+  const gateway = await createGateway(keyed, {
     uws,
     log,
     version: process.version,
@@ -38,7 +41,10 @@ export async function serve(config: Config, process: Process): Promise<void> {
     },
   });
   const addresses = await gateway.start();
-  log.info({ ...addresses, backplane: config.redis_url === undefined ? "memory" : "redis" }, "listening");
+  log.info(
+    { ...addresses, role: config.role, backplane: config.redis_url === undefined ? "memory" : "redis" },
+    "listening",
+  );
   if (config.redis_url === undefined && !config.development) {
     log.warn("no TIDEGATE_REDIS_URL: this node is alone, events reach no other node");
   }
@@ -58,6 +64,14 @@ export async function serve(config: Config, process: Process): Promise<void> {
   });
 }
 
+/** JSON leaves C1 controls, line separators and bidirectional marks as they are; terminals and log readers obey them. */
+function printable(line: string): string {
+  return line.replace(
+    /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /** The host's name with a random end: two processes of one host are two nodes, a restarted one is a new one. */
 function nodeName(): string {
   return `${hostname()
@@ -66,7 +80,7 @@ function nodeName(): string {
 }
 
 function banner(config: Config, { url, admin }: { url: string; admin: string }): string {
-  const token = mintToken(config, { sub: "dev", channels: ALL_GRANTS, ttlSeconds: 24 * 3600 });
+  const token = mintToken(config, { sub: "dev", channels: ALL_GRANTS, admin: ["*"], ttlSeconds: 24 * 3600 });
   const ws = `${url.replace("http", "ws")}/ws`;
   return `
   Tidegate — DEVELOPMENT MODE: generated secret, every origin allowed, loopback only.

@@ -13,10 +13,16 @@ type Checked = Values & { readonly development: boolean };
 export function check(config: Checked, serving: boolean): string[] {
   return [
     ...checkKeys(config),
-    ...(serving ? checkExposure(config) : []),
+    ...(serving ? [...checkRole(config), ...checkExposure(config)] : []),
     ...checkNames(config),
     ...checkTimes(config),
   ];
+}
+
+function checkRole({ role }: Values): string[] {
+  return role === "worker"
+    ? ["TIDEGATE_ROLE: this version has no work for a worker (webhooks and jobs come later): edge or all"]
+    : [];
 }
 
 function checkKeys({ jwt_secret, jwt_public_key, jwks_url, development }: Checked): string[] {

@@ -84,6 +84,11 @@ export function size(minBytes: number, maxBytes: number): Kind<number> {
   };
 }
 
+/** A number with bounds, or 0: no limit. */
+export function limit(kind: Kind<number>): Kind<number> {
+  return { name: kind.name, read: (value) => (value === "0" ? 0 : kind.read(value)) };
+}
+
 export function oneOf<const T extends string>(...values: readonly T[]): Kind<T> {
   return {
     name: values.join(" | "),

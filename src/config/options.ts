@@ -1,3 +1,4 @@
+import type { Code } from "../protocol/codes.ts";
 import * as kind from "./kinds.ts";
 
 export interface Option<T> {
@@ -11,6 +12,8 @@ export interface Option<T> {
   /** `<name>_FILE` names a file that holds the value. */
   readonly file?: true;
   readonly about: string;
+  /** Of a limit: the code of what is past it (docs/limits.md). */
+  readonly code?: Code;
 }
 
 function option<T>(row: Option<T> & { default: string }): Option<T> & { default: string };
@@ -21,6 +24,12 @@ function option<T>(row: Option<T>): Option<T> {
 
 /** Every option there is. The environment variable is the name in capitals behind `TIDEGATE_`, the flag `--its-name`. */
 export const OPTIONS = {
+  role: option({
+    kind: kind.oneOf("edge", "worker", "all"),
+    default: "all",
+    about:
+      "What this node does. `edge`: connections and the API, and no outgoing request but to TIDEGATE_JWKS_URL; `worker`: webhooks and jobs, which come with a later version; `all`: both.",
+  }),
   host: option({
     kind: kind.text,
     default: "127.0.0.1",
@@ -67,6 +76,12 @@ export const OPTIONS = {
   jwks_url: option({ kind: kind.url, about: "URL of a JSON Web Key Set with the public keys." }),
   jwt_issuer: option({ kind: kind.text, about: "What `iss` must be. Unset: not checked." }),
   jwt_audience: option({ kind: kind.text, about: "What `aud` must be or contain. Unset: not checked." }),
+  revocation_time: option({
+    kind: kind.duration(60_000, 31_536_000_000),
+    default: "720h",
+    about:
+      "How long a revocation is kept when its `exp` was not given: at least as long as any token is valid.",
+  }),
   token_cookie: option({
     kind: kind.text,
     about: "Name of a cookie that may hold the token. Then `Origin` is mandatory.",
@@ -75,6 +90,7 @@ export const OPTIONS = {
     kind: kind.duration(1_000, 300_000),
     default: "10s",
     about: "For the `auth` frame of a connection that came without a token.",
+    code: "auth_timeout",
   }),
   allowed_origins: option({
     kind: kind.origins,
@@ -126,43 +142,76 @@ export const OPTIONS = {
     kind: kind.duration(1_000, 120_000),
     default: "10s",
     about: "For the pong, before the connection is closed; whole seconds, less than the heartbeat.",
+    code: "no_pong",
   }),
   drain_time: option({
     kind: kind.duration(0, 3_600_000),
-    default: "30s",
+    default: "25s",
     development: "0s",
-    about: "Over which a node that is stopped closes its connections, at a flat rate.",
+    about:
+      "Over which a node that is stopped moves its clients to others. Kubernetes kills 30 s after SIGTERM unless told otherwise.",
   }),
 
   max_connections: option({
     kind: kind.integer(0, 1_000_000),
     default: "15000",
     about: "Connections of this node. 0: no limit, as in the rows below.",
+    code: "over_capacity",
+  }),
+  max_connections_per_user: option({
+    kind: kind.integer(0, 1_000_000),
+    default: "100",
+    development: "0",
+    about: "Connections of one user (`sub`), on all nodes together; while Redis is away, on each.",
+    code: "too_many_connections",
   }),
   handshake_rate: option({
     kind: kind.integer(0, 1_000_000),
     default: "2000",
     about: "Handshakes per second of this node.",
+    code: "handshake_rate",
   }),
   max_channels_per_connection: option({
     kind: kind.integer(0, 1_000_000),
     default: "100",
     about: "Subscriptions of one connection.",
+    code: "too_many_channels",
   }),
   command_rate: option({
     kind: kind.integer(0, 1_000_000),
     default: "50",
     about: "Commands per second of one connection; four seconds' worth may come at once.",
+    code: "command_rate",
   }),
   max_queued_bytes: option({
-    kind: kind.size(65_536, 2 ** 30),
+    kind: kind.limit(kind.size(65_536, 2 ** 30)),
     default: "1MiB",
     about: "Bytes that wait for one client; past it the client is closed as slow.",
+    code: "slow",
+  }),
+  max_node_queued_bytes: option({
+    kind: kind.limit(kind.size(2 ** 20, 2 ** 40)),
+    default: "256MiB",
+    about: "Bytes that wait for all clients of this node; past it those with most are cut, as slow.",
+    code: "slow",
+  }),
+  max_json_depth: option({
+    kind: kind.integer(0, 10_000),
+    default: "32",
+    about: "Objects and lists within each other in a client's frame or an HTTP body.",
+    code: "too_complex",
+  }),
+  max_json_keys: option({
+    kind: kind.integer(0, 1_000_000),
+    default: "4000",
+    about: "Keys of all objects in a client's frame or an HTTP body.",
+    code: "too_complex",
   }),
   max_frame_bytes: option({
     kind: kind.size(1_024, 2 ** 24),
     default: "64KiB",
     about: "Bytes of a client's frame, of an HTTP body and of an event's data.",
+    code: "too_big",
   }),
 } satisfies Record<string, Option<unknown>>;
 

@@ -37,12 +37,25 @@ export const CODES = {
     title: "The token has expired",
     cure: "Get a fresh token and connect again, or send it in an `auth` frame before the old one ends.",
   },
+  token_revoked: {
+    status: 401,
+    close: 4503,
+    temporary: false,
+    title: "The token was revoked",
+    cure: "Somebody with the admin grant `revoke` took it back (`POST /v1/revocations`). Sign in anew.",
+  },
+  disconnected: {
+    close: 4504,
+    temporary: false,
+    title: "The application ended this user's connections",
+    cure: "Somebody with the admin grant `connections` did (`DELETE /v1/users/{user}/connections`). The token is still good.",
+  },
   auth_unavailable: {
     status: 503,
     close: 4403,
     temporary: true,
-    title: "The signing keys could not be fetched",
-    cure: "The key server of TIDEGATE_JWKS_URL did not answer; try again.",
+    title: "The token cannot be checked right now",
+    cure: "The key server of TIDEGATE_JWKS_URL did not answer, or the node, just started, could not read the revocations from Redis (its log says why; the ACL in README.md has the rights that it needs); try again.",
   },
   auth_timeout: {
     close: 4408,
@@ -85,6 +98,12 @@ export const CODES = {
     temporary: false,
     title: "The frame or body is not a JSON object of the documented shape",
     cure: "See PROTOCOL.md; the message names the field.",
+  },
+  too_complex: {
+    status: 400,
+    temporary: false,
+    title: "The JSON is nested too deeply, or has too many keys",
+    cure: "Send it flatter, or as a string. The limits are TIDEGATE_MAX_JSON_DEPTH and TIDEGATE_MAX_JSON_KEYS.",
   },
   unknown_type: {
     temporary: false,
@@ -171,6 +190,19 @@ export const CODES = {
     title: "This node accepts no more handshakes this second",
     cure: "Try again with jitter. The limit is TIDEGATE_HANDSHAKE_RATE.",
   },
+  too_many_connections: {
+    status: 429,
+    close: 4409,
+    temporary: true,
+    title: "The user has as many connections as one user may",
+    cure: "Close one first. The limit, for the whole fleet, is TIDEGATE_MAX_CONNECTIONS_PER_USER.",
+  },
+  too_many_revocations: {
+    status: 503,
+    temporary: true,
+    title: "As many revocations are kept as may be",
+    cure: "They end with TIDEGATE_REVOCATION_TIME, or at the `exp` that was given. One by `sub` stands for many by `jti`.",
+  },
   too_many_channels: {
     temporary: false,
     title: "The connection has as many subscriptions as it may hold",
@@ -247,7 +279,11 @@ export class RequestError extends Error {
     message?: string,
     about: { channel?: string | undefined; hint?: string | undefined; reason?: string } = {},
   ) {
+    // It says what a client did, not where we are: a stack would cost more than the refusal.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
     super(message ?? CODES[code].title);
+    Error.stackTraceLimit = stackTraceLimit;
     this.code = code;
     this.reason = about.reason ?? this.message;
     this.channel = about.channel;

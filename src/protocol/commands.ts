@@ -1,7 +1,7 @@
 import { isChannel } from "./channel.ts";
 import { RequestError } from "./codes.ts";
 import { isEventType } from "./event.ts";
-import { isObject, type Member, member, members, parse } from "./json.ts";
+import { checkComplexity, isObject, type JsonLimits, type Member, member, members, parse } from "./json.ts";
 
 /** Comes back in the reply: an integer from 0 to 2⁵³ − 1, or a string of up to 64 characters. */
 export type Ref = number | string;
@@ -37,13 +37,13 @@ export class CommandError extends RequestError {
 }
 
 /** Channels in one `subscribe` frame. */
-const MAX_CHANNELS_PER_FRAME = 1000;
+export const MAX_CHANNELS_PER_FRAME = 1000;
 
 /**
  * A client's frame as a command. With `payload` the text is the JSON part of a binary frame.
  * @throws {CommandError} naming the field and the rule
  */
-export function decodeCommand(text: string, payload?: Uint8Array): Command {
+export function decodeCommand(text: string, limits: JsonLimits, payload?: Uint8Array): Command {
   const frame = parse(text);
   if (!isObject(frame))
     throw new CommandError(new RequestError("bad_frame", "a frame is one JSON object"), undefined);
@@ -55,6 +55,7 @@ export function decodeCommand(text: string, payload?: Uint8Array): Command {
         "`ref` is an integer from 0 to 2^53-1 or a string of up to 64 characters",
       );
     }
+    checkComplexity(text, limits);
     return decode(frame, ref, text, payload);
   } catch (error) {
     throw error instanceof RequestError ? new CommandError(error, ref) : error;

@@ -1,4 +1,4 @@
-import type { Code } from "./codes.ts";
+import type { CloseReason, Code } from "./codes.ts";
 import type { Ref } from "./commands.ts";
 
 /** The subprotocols, best first for a client that offers several. */
@@ -45,6 +45,18 @@ export type ServerFrame =
   | { readonly type: "unsubscribed"; readonly ref?: Ref; readonly channel: string; readonly code?: Code }
   | { readonly type: "published"; readonly ref: Ref; readonly channel: string; readonly listeners: number }
   | { readonly type: "pong"; readonly ref?: Ref }
+  | {
+      /** The connection will be closed: open the next one, then drop this one. */
+      readonly type: "closing";
+      readonly code: number;
+      readonly reason: CloseReason;
+      /** Wait this long before connecting, so that a node's clients do not come as one. */
+      readonly reconnect_in: number;
+      /** Until the close, from now. */
+      readonly grace: number;
+      /** Reconnect with `?fresh=1`, so that the balancer's cookie does not bring you back. */
+      readonly fresh: boolean;
+    }
   | {
       readonly type: "error";
       readonly ref?: Ref;

@@ -1,3 +1,5 @@
+import { RequestError } from "./codes.ts";
+
 /**
  * Cutting a JSON object into its members without re-encoding them: what a publisher sent as `data` reaches the
  * subscribers byte for byte (`JSON.parse` and back would turn 12345678901234567890 into 12345678901234567000).
@@ -74,6 +76,42 @@ function valueEnd(text: string, at: number): number {
     }
   }
 }
+
+/** Bounds on what a client sends, for those who walk it after us. 0: no limit. */
+export interface JsonLimits {
+  /** Objects and lists within each other. */
+  readonly depth: number;
+  /** Of all objects together. */
+  readonly keys: number;
+}
+
+/**
+ * `text` must have passed `JSON.parse`.
+ * @throws {RequestError} too_complex
+ */
+export function checkComplexity(text: string, limits: JsonLimits): void {
+  const maxDepth = limits.depth || Number.POSITIVE_INFINITY;
+  const maxKeys = limits.keys || Number.POSITIVE_INFINITY;
+  if (text.length < 2 * Math.min(maxDepth, maxKeys)) return; // too short to hold more
+  let depth = 0;
+  let keys = 0;
+  for (let at = 0; at < text.length; at++) {
+    const c = text.charCodeAt(at);
+    if (c === QUOTE) at = stringEnd(text, at) - 1;
+    else if (c === COLON) {
+      if (++keys > maxKeys) throw new RequestError("too_complex", `the limit is ${maxKeys} keys`);
+    } else if (c === OPEN_BRACE || c === OPEN_BRACKET) {
+      if (++depth > maxDepth) throw new RequestError("too_complex", `the limit is a depth of ${maxDepth}`);
+    } else if (c === CLOSE_BRACE || c === CLOSE_BRACKET) depth--;
+  }
+}
+
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
 
 /** `JSON.parse` that answers `undefined` for what is not JSON (no JSON text parses to `undefined`). */
 export function parse(text: string): unknown {

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { type Grant, may } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
+import { ends, type Revocation } from "../auth/revocations.ts";
 import { TokenError } from "../auth/token.ts";
 import type { Hub } from "../hub/hub.ts";
 import { isChannel } from "../protocol/channel.ts";
@@ -14,22 +15,27 @@ import {
   refOf,
 } from "../protocol/commands.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
+import type { JsonLimits } from "../protocol/json.ts";
+import { ChannelOrder, MAX_UNDER_WAY } from "./channel-order.ts";
 import type { Connection } from "./connection.ts";
 import type { Deadlines, Mortal } from "./deadlines.ts";
 import { authorise, type Publisher } from "./publisher.ts";
 import { Rate } from "./rate.ts";
-import { isDenial, logRefusal } from "./refusal.ts";
-import type { Sessions, Subscriber } from "./sessions.ts";
+import type { Refusals } from "./refusals.ts";
+import type { Registered, Sessions } from "./sessions.ts";
 import { Subscriptions } from "./subscriptions.ts";
+import type { Counted, Users } from "./users.ts";
 
 /** What all sessions of a node share. */
 export interface SessionContext {
   readonly hub: Hub;
   readonly sessions: Sessions;
+  readonly users: Users;
   readonly publisher: Publisher;
   readonly deadlines: Deadlines;
   readonly rules: readonly Grant[];
   readonly log: Logger;
+  readonly refusals: Refusals;
   readonly counts: SessionCounts;
   /** @throws {RequestError} token_invalid, token_expired, auth_unavailable */
   verify(token: string): Identity | Promise<Identity>;
@@ -37,6 +43,7 @@ export interface SessionContext {
   readonly authTimeoutMs: number;
   readonly heartbeatMs: number;
   readonly maxFrameBytes: number;
+  readonly jsonLimits: JsonLimits;
   /** 0: no limit. */
   readonly maxChannels: number;
   /** 0: no limit. */
@@ -54,8 +61,6 @@ export interface SessionCounts {
 
 /** A client may pipeline for this many seconds at its rate. */
 const BURST_SECONDS = 4;
-/** Commands of one session under way at the backplane, and waiting behind an `auth`. */
-const MAX_UNDER_WAY = 2_000;
 const FEATURES = ["publish", "binary"];
 
 /**
@@ -64,17 +69,16 @@ const FEATURES = ["publish", "binary"];
  * Commands are carried out side by side, but those for one channel in the order sent, and all that follow an
  * `auth` after it.
  */
-export class Session implements Mortal, Subscriber {
+export class Session implements Mortal, Registered, Counted {
   readonly #context: SessionContext;
   readonly #connection: Connection;
   readonly #rate: Rate;
   #identity: Identity | undefined;
+  readonly #openedAt = Date.now();
   #deadline: number;
   #ended = false;
   readonly #subscriptions: Subscriptions;
-  /** Channels with commands under way: the last of them. */
-  #tails: Map<string, Promise<void>> | undefined;
-  #underWay = 0;
+  readonly #order = new ChannelOrder();
   /** Set while `auth` is under way: what came behind it. */
   #behindAuth: Command[] | undefined;
   /** Of `?channel=`: to be subscribed as soon as somebody is there. */
@@ -98,6 +102,7 @@ export class Session implements Mortal, Subscriber {
   /** The connection is open: nothing is sent before this. */
   begin(): void {
     this.#context.sessions.add(this);
+    if (this.#identity) this.#context.users.add(this.#identity.user, this);
     const { node, heartbeatMs, maxFrameBytes, maxChannels, commandRate } = this.#context;
     this.#connection.send({
       type: "welcome",
@@ -118,7 +123,7 @@ export class Session implements Mortal, Subscriber {
     let command: Command;
     try {
       if (!this.#mayCommand(text)) return;
-      command = decodeCommand(text, payload);
+      command = decodeCommand(text, this.#context.jsonLimits, payload);
     } catch (error) {
       return this.#refuse(error, error instanceof CommandError ? error.ref : undefined);
     }
@@ -133,11 +138,20 @@ export class Session implements Mortal, Subscriber {
     if (this.#mayCommand("")) this.#refuse(error, undefined);
   }
 
+  /** A ping or an unasked pong of the WebSocket protocol. Costs as much as a command, or a flood of them would be free. */
+  controlFrame(): void {
+    if (!this.#rate.take() && this.#isFlooding) this.#close("command_rate");
+  }
+
+  get #isFlooding(): boolean {
+    return this.#rate.refused > this.#context.commandRate * BURST_SECONDS;
+  }
+
   /** Over the rate it is told so; going on like that after a burst of answers ends it. */
   #mayCommand(text: string): boolean {
     const { commandRate } = this.#context;
     if (this.#rate.take()) return true;
-    if (this.#rate.refused > commandRate * BURST_SECONDS) this.#close("command_rate");
+    if (this.#isFlooding) this.#close("command_rate");
     else this.#refuse(new RequestError("command_rate", `the limit is ${commandRate} a second`), refOf(text));
     return false;
   }
@@ -150,10 +164,36 @@ export class Session implements Mortal, Subscriber {
     );
   }
 
+  obey(revocation: Revocation): void {
+    if (!this.#identity || !ends(revocation, this.#identity, this.#openedAt)) return;
+    this.#close("openedBefore" in revocation ? "disconnected" : "token_revoked");
+  }
+
+  onTooMany(): void {
+    this.#refuse(this.#context.users.tooMany(), undefined);
+    this.#close("too_many_connections");
+  }
+
+  /** The node stops: the client is to open its next connection, elsewhere, before this one is closed. */
+  handOver(graceMs: number, reconnectInMs: number): void {
+    if (this.#ended) return;
+    // Nor is the next one refused because this one is still there.
+    if (this.#identity) this.#context.users.remove(this.#identity.user, this);
+    this.#connection.send({
+      type: "closing",
+      code: CODES.shutting_down.close,
+      reason: "shutting_down",
+      reconnect_in: reconnectInMs,
+      grace: graceMs,
+      fresh: true,
+    });
+  }
+
   /** The connection is gone. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    if (this.#identity) this.#context.users.remove(this.#identity.user, this);
     this.#context.deadlines.cancel(this, this.#deadline);
     this.#context.sessions.delete(this);
     this.#subscriptions.end();
@@ -186,22 +226,11 @@ export class Session implements Mortal, Subscriber {
 
   /** Runs `work` after all that was sent before it for this channel. */
   #inOrder(channel: string, ref: Ref | undefined, work: () => Promise<void>): void {
-    this.#tails ??= new Map();
-    const tails = this.#tails;
-    if (this.#underWay >= MAX_UNDER_WAY)
-      return this.#refuse(new RequestError("command_rate", undefined, { channel }), ref);
-    this.#underWay++;
-    const before = tails.get(channel);
-    const run = before ? before.then(work) : work();
-    const tail: Promise<void> = run
-      .catch((error: unknown) => this.#refuse(error, ref, channel))
-      .finally(() => {
-        this.#underWay--;
-        if (tails.get(channel) === tail) tails.delete(channel);
-        // The map of a session that once had many would stay as large as it was.
-        if (tails.size === 0 && this.#tails === tails) this.#tails = undefined;
-      });
-    tails.set(channel, tail);
+    try {
+      this.#order.run(channel, work, (error) => this.#refuse(error, ref, channel));
+    } catch (error) {
+      this.#refuse(error, ref);
+    }
   }
 
   /** Each channel costs as a command: a thousand in one frame are no cheaper than in a thousand. */
@@ -271,6 +300,10 @@ export class Session implements Mortal, Subscriber {
   #become(identity: Identity, ref: Ref | undefined): void {
     if (this.#ended) return;
     if (this.#identity && this.#identity.user !== identity.user) throw new RequestError("user_mismatch");
+    if (!this.#identity) {
+      this.#context.users.check(identity.user);
+      this.#context.users.add(identity.user, this);
+    }
     this.#identity = identity;
     this.#context.deadlines.cancel(this, this.#deadline);
     this.#deadline = this.#context.deadlines.set(this, identity.expiresAt);
@@ -298,7 +331,7 @@ export class Session implements Mortal, Subscriber {
 
   #refuse(error: unknown, ref: Ref | undefined, channel?: string): void {
     if (this.#ended) return;
-    const { log, counts, hints } = this.#context;
+    const { log, refusals, counts, hints } = this.#context;
     const about = { connection: this.#connection.id, user: this.#identity?.user };
     if (!(error instanceof RequestError)) {
       log.error({ ...about, channel, err: error }, "a command failed");
@@ -307,7 +340,7 @@ export class Session implements Mortal, Subscriber {
     const { code, message, help } = error;
     counts.commandError(code);
     const named = error.channel ?? channel;
-    logRefusal(log, isDenial(error) ? "info" : "debug", error, about);
+    refusals.log(error, about);
     this.#connection.send({
       type: "error",
       ...withRef(ref),
@@ -321,6 +354,7 @@ export class Session implements Mortal, Subscriber {
 }
 
 function closeReasonOf(error: unknown): CloseReason {
+  if (error instanceof RequestError && error.code === "too_many_connections") return error.code;
   return error instanceof TokenError ? error.code : "internal";
 }
 

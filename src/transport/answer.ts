@@ -16,10 +16,13 @@ export function json(status: number, value: unknown): Answer {
   };
 }
 
+export const NO_CONTENT: Answer = { status: 204, headers: { "cache-control": "no-store" }, body: "" };
+
 const EXTRA: Partial<Record<Code, Record<string, string>>> = {
   token_missing: { "www-authenticate": "Bearer" },
   token_invalid: { "www-authenticate": 'Bearer error="invalid_token"' },
   token_expired: { "www-authenticate": 'Bearer error="invalid_token", error_description="expired"' },
+  token_revoked: { "www-authenticate": 'Bearer error="invalid_token", error_description="revoked"' },
   upgrade_required: { upgrade: "websocket", connection: "Upgrade", "sec-websocket-version": "13" },
 };
 
@@ -77,7 +80,9 @@ export function write(res: HttpResponse, { status, headers, body }: Answer, body
   res.cork(() => {
     res.writeStatus(`${status} ${STATUS_TEXT[status] ?? ""}`);
     for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
-    if (bodyless) res.endWithoutBody(Buffer.byteLength(body));
+    // RFC 9110 8.6: no Content-Length in a 204.
+    if (status === 204) res.endWithoutBody();
+    else if (bodyless) res.endWithoutBody(Buffer.byteLength(body));
     else res.end(body);
   });
 }

@@ -2,20 +2,22 @@ import type { Identity } from "../auth/identity.ts";
 import { isOriginAllowed, type OriginRule } from "../auth/origin.ts";
 import { RequestError } from "../protocol/codes.ts";
 import { SUBPROTOCOLS, type Subprotocol } from "../protocol/frames.ts";
-import type { Rate } from "../session/rate.ts";
 import { tokenOf } from "./credential.ts";
+import type { HandshakeRate } from "./handshake-rate.ts";
 import type { RequestHead } from "./request.ts";
 import type { HttpRequest } from "./uws.ts";
 
 export interface HandshakeRules {
   readonly origins: OriginRule;
   readonly cookieName: string | undefined;
-  readonly rate: Rate;
+  readonly rate: HandshakeRate;
   /** 0: no limit. */
   readonly maxConnections: number;
   readonly connections: () => number;
   readonly draining: () => boolean;
   verify(token: string): Identity | Promise<Identity>;
+  /** @throws {RequestError} too_many_connections */
+  checkUser(user: string): void;
 }
 
 /** A handshake that may go on. */
@@ -33,15 +35,18 @@ export interface Admitted {
  */
 export function admit(head: RequestHead, rules: HandshakeRules): Admitted | Promise<Admitted> {
   checkRoom(rules);
-  if (!rules.rate.take()) throw new RequestError("handshake_rate");
+  const { rate } = rules;
+  if (!rate.take()) throw new RequestError("handshake_rate", `the limit is ${rate.perSecond} a second`);
   checkOrigin(head, rules.origins);
   const protocol = choose(head.protocols);
   const token = tokenOf(head, rules.cookieName);
   if (token === undefined) return { identity: undefined, protocol };
+  const known = (identity: Identity): Admitted => {
+    rules.checkUser(identity.user);
+    return { identity, protocol };
+  };
   const identity = rules.verify(token);
-  return identity instanceof Promise
-    ? identity.then((found) => ({ identity: found, protocol }))
-    : { identity, protocol };
+  return identity instanceof Promise ? identity.then(known) : known(identity);
 }
 
 /** @throws {RequestError} shutting_down, over_capacity */

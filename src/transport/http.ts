@@ -2,7 +2,7 @@ import type { BlockList } from "node:net";
 import type { Logger } from "pino";
 import type { OriginRule } from "../auth/origin.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { isDenial, logRefusal } from "../session/refusal.ts";
+import type { Refusals } from "../session/refusals.ts";
 import { type Answer, problemOf, write } from "./answer.ts";
 import { preflight, withCors } from "./cors.ts";
 import { checkOrigin } from "./handshake.ts";
@@ -19,7 +19,8 @@ export interface Request {
 }
 
 export interface Route {
-  readonly method: "get" | "post";
+  /** As uWebSockets.js calls it. */
+  readonly method: "get" | "post" | "del";
   readonly path: string;
   handle(request: Request): Answer | Promise<Answer>;
 }
@@ -30,6 +31,7 @@ export interface HttpOptions {
   readonly maxBodyBytes: number;
   readonly hints: boolean;
   readonly log: Logger;
+  readonly refusals: Refusals;
   /** Counted while it is being answered, so that a node that stops can wait for it. */
   readonly requests: { open: number };
 }
@@ -45,7 +47,7 @@ export function serveHttp(app: TemplatedApp, routes: readonly Route[], options: 
     for (const { method, handle } of here) {
       app[method](path, (res, req) => answerRequest(res, req, params, handle, options, method === "post"));
     }
-    const methods = [...here.map((route) => route.method.toUpperCase()), "OPTIONS"].join(", ");
+    const methods = [...here.map(({ method }) => METHODS[method]), "OPTIONS"].join(", ");
     app.options(path, (res, req) => answerRequest(res, req, 0, () => preflight(methods), options));
     app.any(path, (res, req) => answerRequest(res, req, 0, () => methodNotAllowed(methods), options));
   }
@@ -54,6 +56,8 @@ export function serveHttp(app: TemplatedApp, routes: readonly Route[], options: 
   app.any("/ws", (res, req) => answerRequest(res, req, 0, () => methodNotAllowed("GET, OPTIONS"), options));
   app.any("/*", (res, req) => answerRequest(res, req, 0, notFound, options));
 }
+
+const METHODS = { get: "GET", post: "POST", del: "DELETE" };
 
 function methodNotAllowed(allow: string): Answer {
   const answer = problemOf(new RequestError("method_not_allowed"), false);
@@ -72,7 +76,7 @@ function answerRequest(
   options: HttpOptions,
   hasBody = false,
 ): void {
-  const { log, requests } = options;
+  const { log, refusals, requests } = options;
   const head = readHead(res, req, options.trustedProxies);
   const rawParams = Array.from({ length: paramCount }, (_, i) => req.getParameter(i) ?? "");
   const aborted = new AbortController();
@@ -85,7 +89,7 @@ function answerRequest(
       return await handle({ head, params, body: async () => (body ? await body : Buffer.alloc(0)) });
     } catch (error) {
       if (!(error instanceof RequestError)) log.error({ ...asker(head), err: error }, "a request failed");
-      else logRefusal(log, isDenial(error) ? "info" : "debug", error, asker(head));
+      else refusals.log(error, asker(head));
       return problemOf(error, options.hints);
     }
   };

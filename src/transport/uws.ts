@@ -42,7 +42,7 @@ class UnsupportedPlatform extends Error {
 }
 
 /** JWTs in headers pass the 4096 bytes that uWebSockets.js allows by default. Read when the addon loads. */
-const MAX_HEADER_BYTES = "16384";
+export const MAX_HEADER_BYTES = "16384";
 
 /** @throws {UnsupportedPlatform} */
 export async function loadUws(): Promise<Uws> {

@@ -19,6 +19,8 @@ export interface WebSocketCounts {
 export interface Topics {
   add(connection: WebSocketConnection): void;
   remove(connection: WebSocketConnection): void;
+  /** So many bytes are about to be sent. This may cut connections, the one that sends among them. */
+  handOn(bytes: number): void;
   /** Something for it was dropped. May be in the middle of a send: nothing may be done to any socket right now. */
   fellBehind(connection: WebSocketConnection): void;
 }
@@ -94,7 +96,7 @@ export class WebSocketConnection implements Connection, Beating {
   }
 
   onPong(): void {
-    if (this.#pingedAt === 0) return; // unasked for
+    if (this.#pingedAt === 0) return this.session.controlFrame();
     this.#counts.roundTrips.observe((performance.now() - this.#pingedAt) / 1000);
     this.#pingedAt = 0;
   }
@@ -141,10 +143,12 @@ export class WebSocketConnection implements Connection, Beating {
   }
 
   send(...frames: readonly ServerFrame[]): void {
+    if (this.#reason) return;
+    const texts = frames.map((frame) => JSON.stringify(frame));
+    this.#topics.handOn(texts.reduce((sum, text) => sum + text.length, 0));
     const socket = this.#socket;
-    if (!socket || this.#reason) return;
-    socket.cork(() => {
-      for (const frame of frames) if (!this.#reason) socket.send(JSON.stringify(frame));
+    socket?.cork(() => {
+      for (const text of texts) if (!this.#reason) socket.send(text);
     });
   }
 
@@ -162,6 +166,10 @@ export class WebSocketConnection implements Connection, Beating {
     this.close("no_pong");
   }
 
+  handOver(graceMs: number, reconnectInMs: number): void {
+    this.session.handOver(graceMs, reconnectInMs);
+  }
+
   close(reason: CloseReason): void {
     if (this.#socket && !this.#reason) this.#end(reason);
   }
@@ -174,6 +182,16 @@ export class WebSocketConnection implements Connection, Beating {
     if (this.#reason) return;
     this.#reason = "slow";
     this.#topics.fellBehind(this);
+  }
+
+  get queuedBytes(): number {
+    return this.#socket?.getBufferedAmount() ?? 0;
+  }
+
+  /** Too much waits for it, and for others: it goes at once, with its queue. To the client that is 1006: come back. */
+  cut(): void {
+    this.#reason = "slow";
+    this.#socket?.close();
   }
 
   /** It fell behind: out of the hub; the wire has a little time to empty, unless it is cut at once. */

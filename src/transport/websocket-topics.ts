@@ -10,6 +10,9 @@ export interface DeliveryCounts {
   deliveredBytes: number;
 }
 
+/** What the largest queues are cut to once all queues together are over their limit. */
+const ROOM = 3 / 4;
+
 /**
  * The way of events to WebSockets: the publish/subscribe of uWebSockets.js. It keeps the events of a turn of the
  * event loop and writes each socket's in one go; whatever else is sent to a socket goes out behind them. A loop of
@@ -23,10 +26,21 @@ export class WebSocketTopics implements Edge, Topics {
   #binary = 0;
   /** Those that took too little, until they are out of their topics. */
   #behind: WebSocketConnection[] = [];
+  /** In all queues together; 0: no limit. */
+  readonly #maxQueuedBytes: number;
+  /** What was queued when the queues were measured, and all that was handed on since: what is queued is less. */
+  #maybeQueued = 0;
 
-  constructor(app: TemplatedApp, counts: DeliveryCounts) {
+  constructor(app: TemplatedApp, counts: DeliveryCounts, maxQueuedBytes: number) {
     this.#app = app;
     this.#counts = counts;
+    this.#maxQueuedBytes = maxQueuedBytes;
+  }
+
+  get queuedBytes(): number {
+    let sum = 0;
+    for (const connection of this.#connections.values()) sum += connection.queuedBytes;
+    return sum;
   }
 
   add(connection: WebSocketConnection): void {
@@ -50,13 +64,14 @@ export class WebSocketTopics implements Edge, Topics {
     isBinary: boolean,
     author: WebSocketConnection | undefined,
   ): void {
+    this.#dismissBehind();
     let readers = this.#app.numSubscribers(topic);
     if (readers === 0) return;
+    if (this.handOn(readers * frame.length)) readers = this.#app.numSubscribers(topic);
     const excluded = author?.isIn(topic) ? author : undefined;
     if (excluded) readers--;
     this.#counts.delivered += readers;
     this.#counts.deliveredBytes += readers * frame.length;
-    this.#dismissBehind();
     if (frame.length >= LARGE_BYTES) return this.#sendLarge(topic, frame, isBinary, excluded, readers);
     if (excluded) excluded.publishToOthers(topic, frame, isBinary);
     else this.#app.publish(topic, frame, isBinary);
@@ -79,6 +94,34 @@ export class WebSocketTopics implements Edge, Topics {
       connection.sendLarge(frame, isBinary);
       left--;
     }
+  }
+
+  /**
+   * Before so many bytes are handed to uWebSockets.js: keeps all queues together within their limit. They are measured
+   * only when so much was handed on since the last time that they could be over it, were nothing sent meanwhile: on a
+   * node whose clients keep up, every few seconds of full load. Then the longest go first, cut at once, since a queue
+   * that lingers is still memory.
+   * @returns whether any was cut
+   */
+  handOn(bytes: number): boolean {
+    this.#maybeQueued += bytes;
+    if (this.#maxQueuedBytes === 0 || this.#maybeQueued <= this.#maxQueuedBytes) return false;
+    const queues = [...this.#connections.values()]
+      .map((connection) => ({ connection, bytes: connection.queuedBytes }))
+      .filter((queue) => queue.bytes > 0)
+      .sort((a, b) => b.bytes - a.bytes);
+    let total = queues.reduce((sum, queue) => sum + queue.bytes, 0);
+    // What is coming is not judged: most of it goes straight out, also to those who have a little waiting.
+    const over = total > this.#maxQueuedBytes;
+    if (over) {
+      for (const queue of queues) {
+        if (total <= this.#maxQueuedBytes * ROOM) break;
+        queue.connection.cut();
+        total -= queue.bytes;
+      }
+    }
+    this.#maybeQueued = total + bytes;
+    return over;
   }
 
   /** uWebSockets.js may be walking its topics: the connection leaves them before the next event, or the next turn. */

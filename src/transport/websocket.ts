@@ -1,7 +1,6 @@
 import type { BlockList } from "node:net";
 import type { Logger } from "pino";
 import { RequestError } from "../protocol/codes.ts";
-import { logRefusal } from "../session/refusal.ts";
 import { Session, type SessionContext } from "../session/session.ts";
 import { problemOf, write } from "./answer.ts";
 import { withCors } from "./cors.ts";
@@ -63,6 +62,7 @@ export function serveWebSocket(app: TemplatedApp, options: WebSocketOptions): vo
       }),
     message: (socket, message, isBinary) =>
       guarded(socket, (connection) => connection.onMessage(message, isBinary)),
+    ping: (socket) => guarded(socket, (connection) => connection.session.controlFrame()),
     pong: (socket) => guarded(socket, (connection) => connection.onPong()),
     // Not guarded: it may not close the socket, see `fellBehind`.
     dropped: (socket) => socket.getUserData().connection.onDropped(),
@@ -146,11 +146,11 @@ function refuseHandshake(
   options: WebSocketOptions,
   isUpgrade: boolean,
 ): void {
-  const { log, hints, rules, refused } = options;
+  const { log, hints, rules, refused, session } = options;
   if (error instanceof RequestError) {
     // 426 is the good answer to a client that asks why its handshakes fail.
     const level = error.code === "upgrade_required" && !isUpgrade ? "debug" : "info";
-    logRefusal(log, level, error, asker(head));
+    session.refusals.log(error, asker(head), level);
     refused(error.code);
   } else {
     log.error({ err: error }, "a handshake failed");

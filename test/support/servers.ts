@@ -44,6 +44,8 @@ export class Stage {
       TIDEGATE_JWT_SECRET: SECRET,
       TIDEGATE_ALLOWED_ORIGINS: "none",
       TIDEGATE_DRAIN_TIME: "0s",
+      // Most tests are one user with many connections.
+      TIDEGATE_MAX_CONNECTIONS_PER_USER: "0",
       ...(redis && { TIDEGATE_REDIS_URL: redis.url }),
     };
     return this.add(await startNode({ ...rest, env: { ...defaults, ...env } }));

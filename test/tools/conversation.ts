@@ -1,6 +1,7 @@
 import { parseRules } from "../../src/auth/grants.ts";
 import type { Identity } from "../../src/auth/identity.ts";
 import { secretKey } from "../../src/auth/keys.ts";
+import { type Revocation, Revocations } from "../../src/auth/revocations.ts";
 import { verifyToken } from "../../src/auth/token.ts";
 import type { EncodedEvent } from "../../src/hub/encoded-event.ts";
 import { type Edge, Hub } from "../../src/hub/hub.ts";
@@ -8,8 +9,10 @@ import type { CloseReason } from "../../src/protocol/codes.ts";
 import type { Connection } from "../../src/session/connection.ts";
 import { Deadlines } from "../../src/session/deadlines.ts";
 import { type Outlet, Publisher } from "../../src/session/publisher.ts";
+import { Refusals } from "../../src/session/refusals.ts";
 import { Session, type SessionContext } from "../../src/session/session.ts";
 import { Sessions } from "../../src/session/sessions.ts";
+import { Users } from "../../src/session/users.ts";
 import { FakeFeed } from "./feed.ts";
 import { claims, SECRET, tokenWith } from "./forge.ts";
 import { memoryLog } from "./log.ts";
@@ -101,6 +104,12 @@ export class Conversation {
     return await this.frames();
   }
 
+  /** Sends `auth` with a token of these claims. */
+  async authenticated(claims: Record<string, unknown>): Promise<this> {
+    await this.ask({ type: "auth", token: tokenWith(claims) });
+    return this;
+  }
+
   get node(): Node {
     return this.#node;
   }
@@ -109,8 +118,15 @@ export class Conversation {
 export type ContextOptions = Partial<
   Pick<
     SessionContext,
-    "maxChannels" | "commandRate" | "authTimeoutMs" | "hints" | "rules" | "verify" | "maxFrameBytes"
-  >
+    | "maxChannels"
+    | "commandRate"
+    | "authTimeoutMs"
+    | "hints"
+    | "rules"
+    | "verify"
+    | "maxFrameBytes"
+    | "jsonLimits"
+  > & { maxConnectionsPerUser: number }
 >;
 
 /** The parts that the sessions of one node share. */
@@ -125,6 +141,10 @@ export class Node implements Outlet, Edge {
   /** Set: what publishing does instead of reaching the hub. */
   outlet: ((event: EncodedEvent) => Promise<number>) | undefined;
   readonly sessions = new Sessions();
+  readonly revocations = new Revocations();
+  /** Of the whole fleet: user → connections elsewhere. */
+  readonly elsewhere = new Map<string, number>();
+  readonly users: Users;
   readonly #context: SessionContext;
   readonly #connections: FakeConnection[] = [];
 
@@ -133,14 +153,26 @@ export class Node implements Outlet, Edge {
     this.feed = feed;
     this.hub = new Hub(feed, this);
     this.lines = lines;
+    this.users = new Users(options.maxConnectionsPerUser ?? 0, {
+      countConnections: async (counts) =>
+        counts.map(([user, count]) => count + (this.elsewhere.get(user) ?? 0)),
+    });
     const rules = options.rules ?? parseRules({ "public:*": ["subscribe"] }, "it");
-    const tokens = { keys: [secretKey(SECRET)], jwks: undefined, issuer: undefined, audience: undefined };
+    const tokens = {
+      keys: [secretKey(SECRET)],
+      jwks: undefined,
+      issuer: undefined,
+      audience: undefined,
+      revocations: () => this.revocations,
+    };
     this.#context = {
       hub: this.hub,
       sessions: this.sessions,
+      users: this.users,
       publisher: new Publisher(this, rules, (result) => void this.publications.push(result)),
       deadlines: this.deadlines,
       log,
+      refusals: new Refusals(log),
       counts: {
         command: (type) => void this.commands.push(type),
         commandError: (code) => void this.errors.push(code),
@@ -150,6 +182,7 @@ export class Node implements Outlet, Edge {
       authTimeoutMs: 10_000,
       heartbeatMs: 30_000,
       maxFrameBytes: 65_536,
+      jsonLimits: { depth: 32, keys: 4_000 },
       maxChannels: 100,
       commandRate: 0,
       reconnectMs: { min: 500, max: 7_500 },
@@ -157,6 +190,12 @@ export class Node implements Outlet, Edge {
       ...options,
       rules,
     };
+  }
+
+  /** As if some node had been asked to. */
+  revoke(revocation: Revocation): void {
+    this.revocations.add(revocation, Date.now() + 3_600_000);
+    this.sessions.obey(revocation);
   }
 
   /** As a backplane of one node: publishing is hearing. */

@@ -1,5 +1,6 @@
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import jsonwebtoken, { type Algorithm, type JwtHeader } from "jsonwebtoken";
+import type { Identity } from "../../src/auth/identity.ts";
 
 /** Tokens as their owners and their forgers make them; every signature is real. */
 
@@ -23,6 +24,12 @@ export function inSeconds(seconds: number): number {
 
 export function claims(more: Record<string, unknown> = {}): Record<string, unknown> {
   return { sub: "ann", exp: inSeconds(60), ...more };
+}
+
+/** Somebody whose token would say so. */
+export function identity(more: Partial<Identity> = {}): Identity {
+  const expiresAt = Date.now() + 60_000;
+  return { user: "ann", expiresAt, issuedAt: 0, jti: undefined, grants: [], admin: [], ...more };
 }
 
 /** A token as an application's backend signs it. */

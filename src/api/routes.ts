@@ -1,0 +1,51 @@
+import type { Grant } from "../auth/grants.ts";
+import type { Identity } from "../auth/identity.ts";
+import type { JsonLimits } from "../protocol/json.ts";
+import type { Publisher } from "../session/publisher.ts";
+import type { Route } from "../transport/http.ts";
+import { Caller } from "./caller.ts";
+import { publish } from "./events.ts";
+import { explain } from "./explain.ts";
+import { type RevocationOutlet, revoke } from "./revocations.ts";
+import { connections, type Directory, disconnect } from "./users.ts";
+
+export interface ApiOptions {
+  readonly publisher: Publisher;
+  readonly directory: Directory;
+  readonly revocations: RevocationOutlet;
+  readonly rules: readonly Grant[];
+  readonly jsonLimits: JsonLimits;
+  readonly cookieName: string | undefined;
+  /** How long a revocation counts for which nobody said how long. */
+  readonly revocationMs: number;
+  verify(token: string): Identity | Promise<Identity>;
+}
+
+/** What backends call. */
+export function apiRoutes(options: ApiOptions): Route[] {
+  const { publisher, directory, revocations, rules, revocationMs } = options;
+  const caller = new Caller(options.cookieName, options.verify);
+  return [
+    {
+      method: "post",
+      path: "/v1/channels/:channel/events",
+      handle: (request) => publish(request, caller, publisher, options.jsonLimits),
+    },
+    { method: "get", path: "/v1/explain", handle: (request) => explain(request, caller, rules) },
+    {
+      method: "get",
+      path: "/v1/users/:user/connections",
+      handle: (request) => connections(request, caller, directory),
+    },
+    {
+      method: "del",
+      path: "/v1/users/:user/connections",
+      handle: (request) => disconnect(request, caller, revocations),
+    },
+    {
+      method: "post",
+      path: "/v1/revocations",
+      handle: (request) => revoke(request, caller, revocations, revocationMs),
+    },
+  ];
+}
