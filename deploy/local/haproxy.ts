@@ -15,6 +15,8 @@ export interface HaproxyOptions extends Pick<ProcessOptions, "onLine"> {
   /** PEM with certificate and key; default the one of `npm run certificate`. */
   certificate?: string;
   maxConnections?: number;
+  /** Further HAPROXY_* variables. Without them no client is limited: on one machine all have one address. */
+  env?: Record<string, string>;
   /** Default `haproxy.cfg` of the repository. */
   file?: string;
   args?: string[];
@@ -153,6 +155,10 @@ async function launch(options: HaproxyOptions, ports: Ports): Promise<Haproxy> {
     HAPROXY_STATS_SOCKET: join(directory, "socket"),
     HAPROXY_CERTIFICATE: options.certificate ?? join(root, ".tidegate/certificate.pem"),
     HAPROXY_MAXCONN: String(options.maxConnections ?? 9_000),
+    HAPROXY_MAXCONN_PER_ADDRESS: "1000000",
+    HAPROXY_CONN_RATE_PER_ADDRESS: "1000000",
+    HAPROXY_ERRORS_PER_ADDRESS: "1000000",
+    ...options.env,
   };
   for (const index of [0, 1, 2]) {
     // Port 9, where nobody listens.
