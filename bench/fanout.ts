@@ -6,7 +6,7 @@ import { startRedis } from "./harness/redis.ts";
 import { describe, type Report, ratiosOf, save, toTable, verdictOf } from "./harness/report.ts";
 import { startControl, tidegate } from "./harness/servers.ts";
 import { rows } from "./rows/all.ts";
-import type { Bench, Row } from "./rows/row.ts";
+import type { Bench, Measure, Row } from "./rows/row.ts";
 
 const USAGE = `Usage: npm run bench -- [options]
   --row <name>          one row (may be repeated): ${rows.map(({ name }) => name).join(", ")}
@@ -63,7 +63,7 @@ async function main(): Promise<void> {
       console.log(`  ${text}`);
     };
     // A row that cannot be finished is a result too, and must not take the other rows with it.
-    const measures = await row.run({ ...settings, note }).catch((error: Error) => {
+    const measures = await runUnlessSkipped(row, { ...settings, note }).catch((error: Error) => {
       note(`FAILED: ${error.message}`);
       process.exitCode = 1;
       return [];
@@ -87,6 +87,12 @@ async function main(): Promise<void> {
     if (measures.length > 0) console.log(`\n${toTable([report], options.subject)}`);
     return report;
   }
+}
+
+async function runUnlessSkipped(row: Row, bench: Bench): Promise<Measure[]> {
+  if (!row.nodesOnly || options.subject !== "control") return row.run(bench);
+  bench.note("SKIPPED: the control does not do this");
+  return [];
 }
 
 function findRow(name: string): Row {

@@ -44,13 +44,14 @@ export class Child {
     return this.process.exitCode !== null || this.process.signalCode !== null;
   }
 
-  async stop(): Promise<void> {
-    running.delete(this);
-    if (this.exited) return;
-    const timer = setTimeout(() => this.process.kill("SIGKILL"), STOP_PATIENCE_MS);
+  /** Ends it, in good time or by force; a node that drains wants more patience. */
+  async stop(patienceMs = STOP_PATIENCE_MS): Promise<void> {
+    if (this.exited) return void running.delete(this);
+    const timer = setTimeout(() => this.process.kill("SIGKILL"), patienceMs);
     this.process.kill("SIGTERM");
     await this.#exited;
     clearTimeout(timer);
+    running.delete(this);
   }
 }
 

@@ -3,7 +3,10 @@ import { Child } from "./child.ts";
 import { LOAD_CORE } from "./cores.ts";
 import { LOAD } from "./paths.ts";
 
-/** Runs one job in a generator process of its own; `whenReady` happens between connecting and the first event. */
+/**
+ * Runs one job in a generator process of its own; `whenReady` happens when all is connected: before the first event, or
+ * while events flow that came before it.
+ */
 export async function runLoad<J extends Job>(
   job: J,
   whenReady: () => Promise<void> = async () => {},

@@ -41,9 +41,9 @@ export function requireTools(): void {
   }
 }
 
-export function hasTool(tool: string): boolean {
+export function hasTool(tool: string, question = "--version"): boolean {
   try {
-    execFileSync(tool, ["--version"], { stdio: "ignore" });
+    execFileSync(tool, [question], { stdio: "ignore" });
     return true;
   } catch {
     return false;

@@ -8,6 +8,8 @@ const HEADER_END = Buffer.from("\r\n\r\n");
 export interface ConnectionEvents {
   onText(connection: Connection, buffer: Buffer, start: number, length: number, nowMs: number): void;
   onEnd(connection: Connection, reason: string): void;
+  /** The head of the response that accepted it. */
+  onOpen?(connection: Connection, head: string): void;
 }
 
 /** One client WebSocket on a plain socket, as cheap to read as Node allows. */
@@ -85,8 +87,10 @@ export class Connection implements FrameSink {
     const headerEnd = buffer.subarray(0, end).indexOf(HEADER_END);
     if (headerEnd < 0) return 0;
     const head = buffer.toString("latin1", 0, headerEnd);
-    if (head.startsWith("HTTP/1.1 101")) this.#upgraded = true;
-    else this.#end(`refused: ${buffer.toString("latin1", 0, Math.min(end, 600))}`);
+    if (head.startsWith("HTTP/1.1 101")) {
+      this.#upgraded = true;
+      this.#events.onOpen?.(this, head);
+    } else this.#end(`refused: ${buffer.toString("latin1", 0, Math.min(end, 600))}`);
     return headerEnd + HEADER_END.length;
   }
 

@@ -7,7 +7,8 @@ import { Window } from "./window.ts";
 
 // More than a run can use up: a token seen twice could be answered from a cache.
 const MOST_PER_SECOND = 15_000;
-const scratch = Buffer.allocUnsafe(64 * 1024);
+/** What `exchange` reads into. */
+export const scratch = Buffer.allocUnsafe(64 * 1024);
 const SWITCHING = Buffer.from("HTTP/1.1 101");
 const HEADER_END = Buffer.from("\r\n\r\n");
 
@@ -52,7 +53,7 @@ function upgradeRequests(secret: string | null, count: number): Buffer[] {
 }
 
 /** A gateway has accepted when its first frame is there too, with the response or after it. */
-function isAccepted(bytes: number, greets: boolean): boolean {
+export function isAccepted(bytes: number, greets: boolean): boolean {
   if (greets && scratch[0] === 0x81) return true;
   if (SWITCHING.compare(scratch, 0, SWITCHING.length) !== 0) {
     throw new Error(`refused: ${scratch.toString("latin1", 0, bytes)}`);

@@ -2,6 +2,9 @@ import { runFanout } from "./fanout.ts";
 import { runHandshakes } from "./handshakes.ts";
 import type { FromLoad, Job, ResultOf, ToLoad } from "./job.ts";
 import { runMemory } from "./memory.ts";
+import { runRefusedHandshakes } from "./refused-handshakes.ts";
+import { runRestart } from "./restart.ts";
+import { runStorm } from "./storm.ts";
 
 // One job per process: no connection, timer or heap of an earlier run can colour the next.
 let go: () => void = () => {};
@@ -23,6 +26,12 @@ function run(job: Job): Promise<ResultOf[keyof ResultOf]> {
       return runMemory(job, ready);
     case "handshakes":
       return runHandshakes(job, ready);
+    case "refused-handshakes":
+      return runRefusedHandshakes(job, ready);
+    case "storm":
+      return runStorm(job, ready);
+    case "restart":
+      return runRestart(job, ready);
   }
 }
 

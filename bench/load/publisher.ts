@@ -3,14 +3,16 @@ import { channelName, eventData, FIRST_NUMBER, wholeEvent } from "./events.ts";
 import type { FanoutJob } from "./job.ts";
 import { Latencies } from "./latencies.ts";
 
+type Plan = Pick<FanoutJob, "target" | "channels" | "eventsPerSecond" | "burst">;
+
 /**
  * Publishes through Redis by the clock, whatever happens to earlier events (an open loop): a server that falls behind
  * is seen as latency and cannot slow its own load down.
  */
 export class Publisher {
-  readonly #job: FanoutJob;
+  readonly #job: Plan;
   readonly #redis: Socket;
-  readonly #total: number;
+  #total: number;
   readonly #lag = new Latencies();
   readonly #onPublish: (sent: number) => void;
   #startMs = Number.POSITIVE_INFINITY;
@@ -19,7 +21,7 @@ export class Publisher {
   #finish: () => void = () => {};
 
   /** `onPublish` hears before each event how many went before it, and once more after the last. */
-  constructor(job: FanoutJob, total: number, onPublish: (sent: number) => void) {
+  constructor(job: Plan, total: number, onPublish: (sent: number) => void = () => {}) {
     this.#job = job;
     this.#total = total;
     this.#onPublish = onPublish;
@@ -27,6 +29,10 @@ export class Publisher {
     this.#redis.on("data", (reply) => {
       if (reply[0] === 0x2d) throw new Error(`Redis: ${reply}`);
     });
+  }
+
+  get sent(): number {
+    return this.#sent;
   }
 
   get lag(): Latencies {
@@ -67,6 +73,13 @@ export class Publisher {
       this.#onPublish(this.#total);
       this.#finish();
     }
+  }
+
+  /** No more than went out already. */
+  stop(): void {
+    this.#total = this.#sent;
+    this.#nextDueMs = Number.POSITIVE_INFINITY;
+    this.#finish();
   }
 
   close(): void {

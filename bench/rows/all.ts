@@ -3,7 +3,20 @@ import { latencyRows } from "./fanout-latency.ts";
 import { handshakes } from "./handshakes.ts";
 import { highestRate } from "./highest-rate.ts";
 import { memory } from "./memory.ts";
+import { reconnectStorm } from "./reconnect-storm.ts";
+import { refusedHandshakes } from "./refused-handshakes.ts";
+import { rollingRestart } from "./rolling-restart.ts";
 import type { Row } from "./row.ts";
 import { writes } from "./writes.ts";
 
-export const rows: Row[] = [...cpuRows, writes, ...latencyRows, highestRate, memory, handshakes];
+export const rows: Row[] = [
+  ...cpuRows,
+  writes,
+  ...latencyRows,
+  highestRate,
+  memory,
+  handshakes,
+  refusedHandshakes,
+  reconnectStorm,
+  rollingRestart,
+];

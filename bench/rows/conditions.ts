@@ -53,7 +53,7 @@ export function flagFullCore(bench: Bench, results: FanoutResult[]): void {
 }
 
 /** A late generator makes a server look slow: said wherever the server itself was not the limit. */
-export function flagLateGenerator(bench: Bench, results: FanoutResult[]): void {
+export function flagLateGenerator(bench: Bench, results: Pick<FanoutResult, "lagP99Ms">[]): void {
   const lag = Math.max(...results.map((result) => result.lagP99Ms));
   if (lag > MOST_LAG_MS) bench.note(`FLAGGED: the generator published late, p99 ${lag.toFixed(1)} ms`);
 }

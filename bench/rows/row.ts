@@ -1,7 +1,7 @@
 import { runLoad } from "../harness/load.ts";
 import { untilQuiet } from "../harness/quiet.ts";
 import type { Redis } from "../harness/redis.ts";
-import type { Server, StartServer } from "../harness/servers.ts";
+import type { Server, Settings, StartServer } from "../harness/servers.ts";
 import type { FanoutJob, FanoutResult } from "../load/job.ts";
 
 /** Where a row runs. */
@@ -31,6 +31,8 @@ export interface Measure {
 export interface Row {
   name: string;
   what: string;
+  /** About what the control does not do: tokens, limits, a fleet. */
+  nodesOnly?: true;
   run(bench: Bench): Promise<Measure[]>;
 }
 
@@ -53,6 +55,21 @@ export async function compare<T>(
     }
   }
   return results;
+}
+
+/** Runs `trial` once per repetition, each on a quiet machine: for rows of which the control has no counterpart. */
+export async function repeat<T>(bench: Bench, trial: (repetition: number) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let repetition = 0; repetition < bench.repetitions; repetition++) {
+    await untilQuiet(bench.patienceMs);
+    results.push(await trial(repetition));
+  }
+  return results;
+}
+
+/** A node for such a row. */
+export function startSubject(bench: Bench, settings?: Settings): Promise<Server> {
+  return bench.subject(bench.redis, settings);
 }
 
 export type FanoutPlan = Pick<FanoutJob, "sockets" | "channels" | "eventsPerSecond"> & { burst?: number };
