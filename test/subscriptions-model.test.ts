@@ -64,12 +64,13 @@ class Chair {
     const authorise = () => {
       if (!this.#granted) throw new Error("forbidden");
     };
-    subscriptions
-      .add(channel, authorise, () => {
-        expect(this.subscriptions, "nobody is confirmed after its end").toBe(subscriptions);
-        expect(this.#granted).toBe(true);
-        this.live.set(channel, []);
-      })
+    const confirm = () => {
+      expect(this.subscriptions, "nobody is confirmed after its end").toBe(subscriptions);
+      expect(this.#granted).toBe(true);
+      this.live.set(channel, []);
+    };
+    const add = async () => await subscriptions.add(channel, authorise, confirm);
+    add()
       .catch(() => {})
       .finally(() => {
         if (this.subscriptions === subscriptions) underWay.delete(channel);

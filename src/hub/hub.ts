@@ -22,6 +22,7 @@ interface Channel {
   /** Subscriptions, and those who wait for `live` to have one. */
   interest: number;
   readonly live: Promise<void>;
+  isLive: boolean;
 }
 
 /** Which channels this node listens to, and the one place that fans out. Who listens to them, the edges know. */
@@ -42,15 +43,20 @@ export class Hub {
   }
 
   /**
-   * Resolves when events of the channel come in; the first local listener subscribes the node. Who was answered owes
-   * one `unsubscribe`.
+   * Answers when events of the channel come in: at once where they do already, without the garbage of a promise for
+   * each of a storm's subscriptions. The first local listener subscribes the node. Who was answered owes one
+   * `unsubscribe`.
    * @returns the hub's own copy of the name: the caller's was cut out of a frame or URL, which it keeps alive
    * @throws {RequestError} backplane_unavailable
    */
-  async subscribe(name: string): Promise<string> {
+  subscribe(name: string): string | Promise<string> {
     const channel = this.#channels.get(name) ?? this.#open(name);
     channel.interest++;
-    await channel.live; // one that failed is forgotten already, with all who waited for it
+    if (channel.isLive) return this.#subscribed(channel);
+    return channel.live.then(() => this.#subscribed(channel)); // one that failed is forgotten, with all who waited
+  }
+
+  #subscribed(channel: Channel): string {
     this.subscriptions++;
     return channel.name;
   }
@@ -72,10 +78,15 @@ export class Hub {
 
   #open(name: string): Channel {
     const live = this.#feed.subscribe(name);
-    const channel: Channel = { name, interest: 0, live };
+    const channel: Channel = { name, interest: 0, live, isLive: false };
     this.#channels.set(name, channel);
-    // Whoever comes after the failure tries anew; those who wait now get the rejection themselves.
-    live.catch(() => this.#channels.delete(name));
+    live.then(
+      () => {
+        channel.isLive = true;
+      },
+      // Whoever comes after the failure tries anew; those who wait now get the rejection themselves.
+      () => this.#channels.delete(name),
+    );
     return channel;
   }
 }
