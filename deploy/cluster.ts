@@ -18,6 +18,8 @@ const nodes = [
   { id: "node2", port: 8082, adminPort: 9092 },
   { id: "node3", port: 8083, adminPort: 9093 },
 ];
+/** A node that ends sooner would end again. */
+const MIN_LIFE_MS = 2_000;
 const secret = randomBytes(32).toString("hex");
 const showLogs = process.argv.includes("--logs");
 
@@ -67,9 +69,7 @@ async function start(): Promise<void> {
   const redis = add(
     await startRedis({ port: (await isFree(6390)) ? 6390 : await freePort(), ...logTo("redis") }),
   );
-  await Promise.all(
-    nodes.map(async (node) => add(await startNode({ ...node, env: environment(redis), ...logTo(node.id) }))),
-  );
+  await Promise.all(nodes.map((node) => keep(node, redis)));
   const haproxy = add(await startHaproxy({ nodes, httpsPort, httpPort, metricsPort, ...logTo("haproxy") }));
   await haproxy.waitForNodes(nodes.length);
   await until("HAProxy passes requests on", async () => (await fetch(haproxy.url)).status !== 503);
@@ -86,9 +86,30 @@ function environment(redis: RedisServer): Record<string, string> {
     TIDEGATE_TRUSTED_PROXIES: "127.0.0.1/32",
     // All who try it out share one token.
     TIDEGATE_MAX_CONNECTIONS_PER_USER: "0",
-    // Who presses Ctrl-C does not want to wait for the hand-over.
-    TIDEGATE_DRAIN_TIME: "2s",
+    TIDEGATE_DRAIN_TIME: "8s",
   };
+}
+
+/** Starts a node, and again when it ends, as an orchestrator would: `kill` it and see what its clients do. */
+async function keep(node: (typeof nodes)[number], redis: RedisServer): Promise<void> {
+  // Who presses Ctrl-C does not want to wait for a hand-over.
+  const started = await startNode({ ...node, env: environment(redis), graceMs: 1_000, ...logTo(node.id) });
+  const at = performance.now();
+  parts.push(started);
+  void started.process.exited.then(({ code, signal }) => {
+    if (isEnding) return;
+    parts.splice(parts.indexOf(started), 1);
+    console.error(`${node.id} ended (${signal ?? `exit code ${code}`})`);
+    const again = performance.now() - at < MIN_LIFE_MS ? undefined : keep(node, redis);
+    if (!again) return void end(1);
+    again.then(
+      () => console.error(`${node.id} runs again`),
+      (error: unknown) => {
+        console.error(String(error));
+        void end(1);
+      },
+    );
+  });
 }
 
 function add<T extends Part>(part: T): T {
