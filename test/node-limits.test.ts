@@ -70,6 +70,23 @@ describe("what waits for all clients together", () => {
   }, 60_000);
 });
 
+describe("what waits for one client", () => {
+  test("has no limit when it is 0: who comes back to read loses nothing", async ({ stage }) => {
+    const node = await stage.node({ redis, env: { TIDEGATE_MAX_QUEUED_BYTES: "0" } });
+    const late = await stage.client(node.webSocketUrl, { token: token(), channels: ["much"] });
+    await late.next("subscribed");
+    late.socket.pause();
+    const publisher = new Redis(redis.port);
+    stage.add({ stop: () => publisher.disconnect() });
+    const pad = "x".repeat(60_000);
+    for (let n = 0; n < 400; n++) await publisher.publish("tidegate:much", JSON.stringify({ n, pad }));
+    await until("much waits", async () => (await metric(node, "tidegate_queued_bytes")) > 8 * MIB);
+    late.socket.resume();
+    await until("all is read", () => late.events("much").length === 400);
+    expect(late.isOpen).toBe(true);
+  });
+});
+
 describe("a node that is out of descriptors", () => {
   test("serves whom it has, takes nobody new, and takes them again when there is room", async ({ stage }) => {
     const node = await stage.node({ redis });

@@ -34,7 +34,7 @@ export function topicOf(channel: string, binary: boolean): string {
  * How long a client that fell behind may take to read what is queued, so that it gets the close code behind it.
  * One that takes nothing is cut: to it, that is 1006, which also means: come back.
  */
-const LINGER_MS = 5_000;
+const LINGER_MS = 4_000;
 
 /**
  * Frames from this size on do not fit the buffer that all sockets of uWebSockets.js share. They go through one of the
