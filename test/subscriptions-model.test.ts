@@ -64,13 +64,12 @@ class Chair {
     const authorise = () => {
       if (!this.#granted) throw new Error("forbidden");
     };
-    const confirm = () => {
-      expect(this.subscriptions, "nobody is confirmed after its end").toBe(subscriptions);
-      expect(this.#granted).toBe(true);
-      this.live.set(channel, []);
-    };
-    const add = async () => await subscriptions.add(channel, authorise, confirm);
-    add()
+    subscriptions
+      .add(channel, authorise, () => {
+        expect(this.subscriptions, "nobody is confirmed after its end").toBe(subscriptions);
+        expect(this.#granted).toBe(true);
+        this.live.set(channel, []);
+      })
       .catch(() => {})
       .finally(() => {
         if (this.subscriptions === subscriptions) underWay.delete(channel);

@@ -22,7 +22,6 @@ interface Channel {
   /** Subscriptions, and those who wait for `live` to have one. */
   interest: number;
   readonly live: Promise<void>;
-  isLive: boolean;
 }
 
 /** Which channels this node listens to, and the one place that fans out. Who listens to them, the edges know. */
@@ -43,20 +42,15 @@ export class Hub {
   }
 
   /**
-   * Answers when events of the channel come in: at once where they do already, without the garbage of a promise for
-   * each of a storm's subscriptions. The first local listener subscribes the node. Who was answered owes one
-   * `unsubscribe`.
+   * Resolves when events of the channel come in; the first local listener subscribes the node. Who was answered owes
+   * one `unsubscribe`.
    * @returns the hub's own copy of the name: the caller's was cut out of a frame or URL, which it keeps alive
    * @throws {RequestError} backplane_unavailable
    */
-  subscribe(name: string): string | Promise<string> {
+  async subscribe(name: string): Promise<string> {
     const channel = this.#channels.get(name) ?? this.#open(name);
     channel.interest++;
-    if (channel.isLive) return this.#subscribed(channel);
-    return channel.live.then(() => this.#subscribed(channel)); // one that failed is forgotten, with all who waited
-  }
-
-  #subscribed(channel: Channel): string {
+    await channel.live; // one that failed is forgotten already, with all who waited for it
     this.subscriptions++;
     return channel.name;
   }
@@ -78,15 +72,10 @@ export class Hub {
 
   #open(name: string): Channel {
     const live = this.#feed.subscribe(name);
-    const channel: Channel = { name, interest: 0, live, isLive: false };
+    const channel: Channel = { name, interest: 0, live };
     this.#channels.set(name, channel);
-    live.then(
-      () => {
-        channel.isLive = true;
-      },
-      // Whoever comes after the failure tries anew; those who wait now get the rejection themselves.
-      () => this.#channels.delete(name),
-    );
+    // Whoever comes after the failure tries anew; those who wait now get the rejection themselves.
+    live.catch(() => this.#channels.delete(name));
     return channel;
   }
 }

@@ -10,28 +10,16 @@ export class ChannelOrder {
   #underWay = 0;
 
   /**
-   * Runs `work` after all that was given before it for this channel; at once when there is none. What waits for nothing
-   * leaves nothing behind.
+   * Runs `work` after all that was given before it for this channel; at once when there is none.
    * @throws {RequestError} command_rate when too much is under way
    */
-  run(channel: string, work: () => void | Promise<void>, failed: (error: unknown) => void): void {
+  run(channel: string, work: () => Promise<void>, failed: (error: unknown) => void): void {
     if (this.#underWay >= MAX_UNDER_WAY) throw new RequestError("command_rate", undefined, { channel });
-    const before = this.#tails?.get(channel);
-    if (before) return this.#follow(channel, before.then(work), failed);
-    let running: void | Promise<void>;
-    try {
-      running = work();
-    } catch (error) {
-      return failed(error);
-    }
-    if (running) this.#follow(channel, running, failed);
-  }
-
-  #follow(channel: string, running: Promise<void>, failed: (error: unknown) => void): void {
     this.#tails ??= new Map();
     const tails = this.#tails;
     this.#underWay++;
-    const tail: Promise<void> = running.catch(failed).finally(() => {
+    const before = tails.get(channel);
+    const tail: Promise<void> = (before ? before.then(work) : work()).catch(failed).finally(() => {
       this.#underWay--;
       if (tails.get(channel) === tail) tails.delete(channel);
       // The map of a session that once had many would stay as large as it was.

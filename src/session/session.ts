@@ -216,7 +216,7 @@ export class Session implements Mortal, Registered, Counted {
       case "subscribe":
         return this.#subscribeAll(command.channels, command.ref, (frame) => this.#reply(command.ref, frame));
       case "unsubscribe":
-        return this.#inOrder(command.channel, command.ref, () =>
+        return this.#inOrder(command.channel, command.ref, async () =>
           this.#unsubscribe(command.channel, command.ref),
         );
       case "publish":
@@ -225,7 +225,7 @@ export class Session implements Mortal, Registered, Counted {
   }
 
   /** Runs `work` after all that was sent before it for this channel. */
-  #inOrder(channel: string, ref: Ref | undefined, work: () => void | Promise<void>): void {
+  #inOrder(channel: string, ref: Ref | undefined, work: () => Promise<void>): void {
     try {
       this.#order.run(channel, work, (error) => this.#refuse(error, ref, channel));
     } catch (error) {
@@ -250,10 +250,10 @@ export class Session implements Mortal, Registered, Counted {
     }
   }
 
-  #subscribe(channel: string, confirm: () => void): void | Promise<void> {
+  async #subscribe(channel: string, confirm: () => void): Promise<void> {
     if (this.#ended) return;
     const authorised = () => authorise(this.#identity as Identity, "subscribe", channel, this.#context.rules);
-    return this.#subscriptions.add(channel, authorised, confirm);
+    await this.#subscriptions.add(channel, authorised, confirm);
   }
 
   #unsubscribe(channel: string, ref: Ref | undefined): void {

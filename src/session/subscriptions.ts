@@ -35,30 +35,14 @@ export class Subscriptions {
    * @param authorise throws when it may not; asked again after the wait, since the token may be another by then
    * @throws {RequestError} too_many_channels, backplane_unavailable
    */
-  add(channel: string, authorise: () => void, confirm: () => void): void | Promise<void> {
+  async add(channel: string, authorise: () => void, confirm: () => void): Promise<void> {
     authorise();
     if (this.#names.has(channel)) return confirm();
     if (this.#limit > 0 && this.#size >= this.#limit) {
       throw new RequestError("too_many_channels", `the limit is ${this.#limit}`, { channel });
     }
-    const answer = this.#hub.subscribe(channel);
-    if (typeof answer === "string") return this.#join(answer, confirm);
-    return this.#wait(channel, answer).then((name) => this.#joinLate(name, authorise, confirm));
-  }
-
-  async #wait(channel: string, answer: Promise<string>): Promise<string> {
-    this.#joining ??= new Set();
-    this.#joining.add(channel);
-    try {
-      return await answer;
-    } finally {
-      this.#joining.delete(channel);
-      if (this.#joining.size === 0) this.#joining = undefined;
-    }
-  }
-
-  /** After a wait: the session may be over by now, and its token another. */
-  #joinLate(name: string, authorise: () => void, confirm: () => void): void {
+    // The hub's copy of the name is kept: this one was cut out of a frame or URL, which it would keep alive.
+    const name = await this.#join(channel);
     try {
       if (this.#over) return this.#hub.unsubscribe(name);
       authorise();
@@ -66,14 +50,20 @@ export class Subscriptions {
       this.#hub.unsubscribe(name);
       throw error;
     }
-    this.#join(name, confirm);
-  }
-
-  /** @param name the hub's copy: the caller's was cut out of a frame or URL, which it would keep alive */
-  #join(name: string, confirm: () => void): void {
     this.#names.add(name);
     confirm();
     this.#connection.join(name);
+  }
+
+  async #join(channel: string): Promise<string> {
+    this.#joining ??= new Set();
+    this.#joining.add(channel);
+    try {
+      return await this.#hub.subscribe(channel);
+    } finally {
+      this.#joining.delete(channel);
+      if (this.#joining.size === 0) this.#joining = undefined;
+    }
   }
 
   /** No event of the channel reaches the connection any more. */
