@@ -100,9 +100,8 @@ async function keep(node: (typeof nodes)[number], redis: RedisServer): Promise<v
     if (isEnding) return;
     parts.splice(parts.indexOf(started), 1);
     console.error(`${node.id} ended (${signal ?? `exit code ${code}`})`);
-    const again = performance.now() - at < MIN_LIFE_MS ? undefined : keep(node, redis);
-    if (!again) return void end(1);
-    again.then(
+    if (performance.now() - at < MIN_LIFE_MS) return void end(1);
+    keep(node, redis).then(
       () => console.error(`${node.id} runs again`),
       (error: unknown) => {
         console.error(String(error));

@@ -77,10 +77,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       counts.payloadsRefused.add(reason);
       if (warnings.take()) log.warn({ reason, channel }, "a Redis payload is no event");
     },
-    interrupted() {
-      sessions.interrupted();
-      users.renew();
-    },
+    interrupted: () => sessions.interrupted(),
     revoked(text, until) {
       const revocation = decodeRevocation(text);
       if (!revocation) return;

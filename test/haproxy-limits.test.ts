@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { connect as connectHttp2 } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { beforeAll, expect } from "vitest";
 import { root, until } from "../deploy/local/process.ts";
 import { type Client, refusal } from "./support/client.ts";
+import { http2, webSocketStream } from "./support/http2.ts";
 import { type GatewayNode, type Haproxy, type Stage, sharedStage, test } from "./support/servers.ts";
 import { token } from "./support/token.ts";
 
@@ -47,20 +47,11 @@ test("WebSockets within one HTTP/2 connection count like connections, for the ad
 }) => {
   const ca = readFileSync(join(root, ".tidegate/certificate.pem"));
   const opened = async (haproxy: Haproxy, count: number) => {
-    const session = connectHttp2(haproxy.httpsUrl, { ca });
-    stage.add({ stop: () => session.destroy() });
+    const session = http2(stage, haproxy, ca);
     await new Promise((resolve) => session.once("remoteSettings", resolve));
     const answers: unknown[] = [];
     for (let i = 0; i < count; i++) {
-      const stream = session.request({
-        ":method": "CONNECT",
-        ":protocol": "websocket",
-        ":scheme": "https",
-        ":authority": `127.0.0.1:${haproxy.httpsPort}`,
-        ":path": "/ws",
-        "sec-websocket-version": "13",
-        authorization: `Bearer ${token()}`,
-      });
+      const stream = webSocketStream(session, haproxy, { authorization: `Bearer ${token()}` });
       answers.push(
         await new Promise((resolve) => stream.once("response", (answer) => resolve(answer[":status"]))),
       );

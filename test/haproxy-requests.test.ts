@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
-import { connect as connectHttp2, type OutgoingHttpHeaders } from "node:http2";
+import type { OutgoingHttpHeaders } from "node:http2";
 import { join } from "node:path";
 import { beforeAll, beforeEach, describe, expect } from "vitest";
 import { root } from "../deploy/local/process.ts";
 import { listen, statuses, Tap } from "./support/haproxy.ts";
+import { http2 } from "./support/http2.ts";
 import { ask, exchange, handshakeHeaders, head, shake } from "./support/raw.ts";
 import { type GatewayNode, type Haproxy, logged, type Stage, sharedStage, test } from "./support/servers.ts";
 import { token } from "./support/token.ts";
@@ -154,8 +155,7 @@ async function overHttp2(
   body?: string,
   trailers?: OutgoingHttpHeaders,
 ): Promise<unknown> {
-  const session = connectHttp2(haproxy.httpsUrl, { ca });
-  stage.add({ stop: () => session.destroy() });
+  const session = http2(stage, haproxy, ca);
   const all = { authorization: authorization.Authorization, "content-type": "application/json", ...headers };
   const stream = session.request(all, {
     endStream: body === undefined,

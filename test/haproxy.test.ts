@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
-import { connect as connectHttp2 } from "node:http2";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { beforeAll, describe, expect } from "vitest";
 import { root, until } from "../deploy/local/process.ts";
 import { type Client, refusal } from "./support/client.ts";
+import { http2, webSocketStream } from "./support/http2.ts";
 import { ask, exchange, handshakeHeaders, head, shake } from "./support/raw.ts";
 import { type GatewayNode, type Haproxy, logged, type Stage, sharedStage, test } from "./support/servers.ts";
 import { token } from "./support/token.ts";
@@ -130,16 +130,9 @@ describe("HAProxy", () => {
   });
 
   test("speaks WebSocket over HTTP/2, as browsers do", async ({ stage }) => {
-    const session = connectHttp2(haproxy.httpsUrl, { ca });
-    stage.add({ stop: () => session.destroy() });
+    const session = http2(stage, haproxy, ca);
     await new Promise((resolve) => session.once("remoteSettings", resolve));
-    const stream = session.request({
-      ":method": "CONNECT",
-      ":protocol": "websocket",
-      ":scheme": "https",
-      ":authority": `127.0.0.1:${haproxy.httpsPort}`,
-      ":path": "/ws",
-      "sec-websocket-version": "13",
+    const stream = webSocketStream(session, haproxy, {
       "sec-websocket-protocol": `tidegate.v1, bearer.${token({ sub: "ann" })}`,
     });
     const headers = await new Promise<Record<string, unknown>>((resolve, reject) =>

@@ -1,6 +1,6 @@
 import { runLoad } from "../harness/load.ts";
 import type { StormResult } from "../load/job.ts";
-import { type Bench, type Measure, type Row, repeat, startSubject } from "./row.ts";
+import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
 
 const SOCKETS = 10_000;
 const PER_SECOND = 2_000;
@@ -26,12 +26,7 @@ export const reconnectStorm: Row = {
           `window ${reconnect.min}–${reconnect.max} ms; the generator's lag at most ${generatorLagMs.toFixed(0)} ms`,
       );
     }
-    const measure = (
-      name: string,
-      unit: string,
-      of: (result: StormResult) => number,
-      bar: Measure["bar"],
-    ): Measure => ({ name, unit, control: [], subject: results.map(of), bar });
+    const measure = measuring(results);
     return [
       measure("most handshakes accepted in a second", "", (r) => r.peakPerSecond, {
         of: "value",

@@ -1,7 +1,7 @@
 import { runLoad } from "../harness/load.ts";
 import type { RefusedHandshakesResult } from "../load/job.ts";
 import { flagForeign } from "./conditions.ts";
-import { type Bench, type Row, repeat, startSubject } from "./row.ts";
+import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
 
 /** The default of TIDEGATE_HANDSHAKE_RATE: more does not get as far as the token. */
 const PER_SECOND = 2_000;
@@ -38,28 +38,21 @@ export const refusedHandshakes: Row = {
       bench,
       Math.max(...pairs.flatMap(({ alone, mixed }) => [alone.foreignBusy, mixed.foreignBusy])),
     );
+    const measure = measuring(pairs);
     return [
-      {
-        name: "p99 of accepted handshakes, half refused : none refused",
-        unit: "",
-        control: [],
-        subject: pairs.map(({ alone, mixed }) => mixed.p99Ms / alone.p99Ms),
-        bar: { of: "value", atMost: 1.2 },
-      },
-      {
-        name: "p99 of accepted handshakes, half refused",
-        unit: "ms",
-        control: [],
-        subject: pairs.map(({ mixed }) => mixed.p99Ms),
-        bar: "shown",
-      },
-      {
-        name: "CPU per handshake, half refused : none refused",
-        unit: "",
-        control: [],
-        subject: pairs.map(({ alone, mixed }) => cpu(mixed) / cpu(alone)),
-        bar: "shown",
-      },
+      measure(
+        "p99 of accepted handshakes, half refused : none refused",
+        "",
+        ({ alone, mixed }) => mixed.p99Ms / alone.p99Ms,
+        { of: "value", atMost: 1.2 },
+      ),
+      measure("p99 of accepted handshakes, half refused", "ms", ({ mixed }) => mixed.p99Ms, "shown"),
+      measure(
+        "CPU per handshake, half refused : none refused",
+        "",
+        ({ alone, mixed }) => cpu(mixed) / cpu(alone),
+        "shown",
+      ),
     ];
   },
 };

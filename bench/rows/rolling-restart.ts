@@ -5,7 +5,7 @@ import { hasTool } from "../harness/machine.ts";
 import type { Server, Settings } from "../harness/servers.ts";
 import type { RestartResult } from "../load/job.ts";
 import { flagLateGenerator } from "./conditions.ts";
-import { type Bench, type Measure, type Row, repeat, startSubject } from "./row.ts";
+import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
 
 const NODES = 3;
 const SOCKETS = 900;
@@ -31,12 +31,7 @@ export const rollingRestart: Row = {
     const results = await repeat(bench, () => trial(bench));
     for (const result of results) noteConditions(bench, result);
     flagLateGenerator(bench, results);
-    const measure = (
-      name: string,
-      unit: string,
-      of: (result: RestartResult) => number,
-      bar: Measure["bar"],
-    ): Measure => ({ name, unit, control: [], subject: results.map(of), bar });
+    const measure = measuring(results);
     return [
       measure("events lost in a rolling restart", "", (r) => r.lost, { of: "value", atMost: 0 }),
       measure("reconnects, busiest 500 ms : mean of the drain", "", unevenness, { of: "value", atMost: 2 }),

@@ -72,6 +72,13 @@ export function startSubject(bench: Bench, settings?: Settings): Promise<Server>
   return bench.subject(bench.redis, settings);
 }
 
+/** Makes measures of a row that the control has no part in. */
+export function measuring<T>(
+  results: readonly T[],
+): (name: string, unit: string, of: (result: T) => number, bar: Measure["bar"]) => Measure {
+  return (name, unit, of, bar) => ({ name, unit, control: [], subject: results.map(of), bar });
+}
+
 export type FanoutPlan = Pick<FanoutJob, "sockets" | "channels" | "eventsPerSecond"> & { burst?: number };
 
 /** One fan-out run; fails when an event was lost, repeated or out of order, notes when the generator itself was late. */

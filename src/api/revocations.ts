@@ -1,4 +1,4 @@
-import { isName, MAX_NAME_LENGTH } from "../auth/identity.ts";
+import { isName, NAME_RULE } from "../auth/identity.ts";
 import type { Revocation } from "../auth/revocations.ts";
 import { RequestError } from "../protocol/codes.ts";
 import { type Answer, NO_CONTENT } from "../transport/answer.ts";
@@ -45,13 +45,12 @@ export async function revoke(
 function revocationOf({ jti, sub, before }: Record<string, unknown>): Revocation {
   if ((jti === undefined) === (sub === undefined))
     throw new RequestError("bad_frame", "either `jti` or `sub` is required");
-  const rule = `a string of 1 to ${MAX_NAME_LENGTH} characters`;
   if (jti !== undefined) {
-    if (!isName(jti)) throw new RequestError("bad_frame", `\`jti\` is ${rule}`);
+    if (!isName(jti)) throw new RequestError("bad_frame", `\`jti\` is ${NAME_RULE}`);
     if (before !== undefined) throw new RequestError("bad_frame", "`before` goes with `sub`");
     return { jti };
   }
-  if (!isName(sub)) throw new RequestError("bad_frame", `\`sub\` is ${rule}`);
+  if (!isName(sub)) throw new RequestError("bad_frame", `\`sub\` is ${NAME_RULE}`);
   // `iat` is in whole seconds: a token of this very second is meant too.
   return { sub, issuedBefore: secondsOf(before, "before") ?? Math.floor(Date.now() / 1000) * 1000 + 1 };
 }

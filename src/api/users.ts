@@ -1,4 +1,4 @@
-import { isName, MAX_NAME_LENGTH } from "../auth/identity.ts";
+import { isName, NAME_RULE } from "../auth/identity.ts";
 import { RequestError } from "../protocol/codes.ts";
 import { type Answer, json, NO_CONTENT } from "../transport/answer.ts";
 import type { Request } from "../transport/http.ts";
@@ -37,5 +37,5 @@ export async function disconnect(
 
 function userOf({ params: [user] }: Request): string {
   if (isName(user)) return user;
-  throw new RequestError("bad_frame", `a user is a string of 1 to ${MAX_NAME_LENGTH} characters`);
+  throw new RequestError("bad_frame", `a user is ${NAME_RULE}`);
 }

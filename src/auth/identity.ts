@@ -24,6 +24,8 @@ export const MAX_GRANTS = 100;
 
 /** Of `sub` and of `jti`. */
 export const MAX_NAME_LENGTH = 256;
+/** Completes the sentence "`sub` is". */
+export const NAME_RULE = `a string of 1 to ${MAX_NAME_LENGTH} characters`;
 
 /**
  * The identity that verified claims describe.
@@ -32,9 +34,8 @@ export const MAX_NAME_LENGTH = 256;
 export function identityOf(claims: unknown): Identity {
   if (!isObject(claims)) throw new Error("the payload is not a JSON object");
   const { sub, exp, iat, jti } = claims;
-  if (!isName(sub)) throw new Error(`claim \`sub\` is a string of 1 to ${MAX_NAME_LENGTH} characters`);
-  if (jti !== undefined && !isName(jti))
-    throw new Error(`claim \`jti\` is a string of 1 to ${MAX_NAME_LENGTH} characters`);
+  if (!isName(sub)) throw new Error(`claim \`sub\` is ${NAME_RULE}`);
+  if (jti !== undefined && !isName(jti)) throw new Error(`claim \`jti\` is ${NAME_RULE}`);
   if (typeof exp !== "number" || !(exp < MAX_EXP)) throw new Error("claim `exp` is required, in seconds");
   const grants = claims.channels === undefined ? [] : parseGrants(claims.channels, "claim `channels`");
   if (grants.length > MAX_GRANTS) throw new Error(`claim \`channels\` holds at most ${MAX_GRANTS} patterns`);

@@ -1,4 +1,5 @@
 import type { EncodedEvent } from "../hub/encoded-event.ts";
+import { RequestError } from "../protocol/codes.ts";
 
 /**
  * What carries events between nodes.
@@ -56,5 +57,17 @@ export interface BackplaneEvents {
 
 /** Kept at a time: bounds what each node holds (some 10 MB) and reads when it starts. */
 export const MAX_REVOCATIONS = 100_000;
+
+/** @throws {RequestError} too_many_revocations when one more would be over the limit */
+export function checkRevocations(kept: number): void {
+  if (kept >= MAX_REVOCATIONS)
+    throw new RequestError("too_many_revocations", `the limit is ${MAX_REVOCATIONS}`);
+}
+
+/** @param kept revocation → until when, ms since the epoch */
+export function forgetEnded(kept: Map<string, number>): void {
+  const now = Date.now();
+  for (const [revocation, until] of kept) if (until <= now) kept.delete(revocation);
+}
 
 export type RefusedPayload = "too_big" | "bad_envelope";

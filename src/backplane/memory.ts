@@ -1,6 +1,5 @@
 import type { EncodedEvent } from "../hub/encoded-event.ts";
-import { RequestError } from "../protocol/codes.ts";
-import { type Backplane, type BackplaneEvents, MAX_REVOCATIONS } from "./backplane.ts";
+import { type Backplane, type BackplaneEvents, checkRevocations, forgetEnded } from "./backplane.ts";
 
 /** The same promises within one process: development, tests, and one node without Redis. */
 export class MemoryBackplane implements Backplane {
@@ -36,10 +35,8 @@ export class MemoryBackplane implements Backplane {
   }
 
   async revoke(revocation: string, until: number): Promise<void> {
-    const now = Date.now();
-    for (const [kept, end] of this.#revocations) if (end <= now) this.#revocations.delete(kept);
-    if (this.#revocations.size >= MAX_REVOCATIONS)
-      throw new RequestError("too_many_revocations", `the limit is ${MAX_REVOCATIONS}`);
+    forgetEnded(this.#revocations);
+    checkRevocations(this.#revocations.size);
     this.#revocations.set(revocation, Math.max(until, this.#revocations.get(revocation) ?? 0));
     this.#events.revoked(revocation, until);
   }

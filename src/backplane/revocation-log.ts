@@ -1,6 +1,5 @@
 import type { Redis } from "ioredis";
-import { RequestError } from "../protocol/codes.ts";
-import { type BackplaneEvents, MAX_REVOCATIONS } from "./backplane.ts";
+import { type BackplaneEvents, checkRevocations, forgetEnded, MAX_REVOCATIONS } from "./backplane.ts";
 
 /** In one command. */
 const BATCH = 1_000;
@@ -26,8 +25,7 @@ export class RevocationLog {
   /** @throws {RequestError} too_many_revocations @throws {Error} of Redis */
   async add(revocation: string, until: number): Promise<void> {
     await this.#redis.zremrangebyscore(this.name, "-inf", Date.now());
-    if ((await this.#redis.zcard(this.name)) >= MAX_REVOCATIONS)
-      throw new RequestError("too_many_revocations", `the limit is ${MAX_REVOCATIONS}`);
+    checkRevocations(await this.#redis.zcard(this.name));
     // Kept first: a node that connects in between reads what it could not hear. The same again: kept for longer.
     await this.#redis.zadd(this.name, "GT", until, revocation);
     await this.#redis.publish(this.name, message(revocation, until));
@@ -57,25 +55,20 @@ export class RevocationLog {
   /** What is known already is not told again: every session would be looked at for it. */
   #learn(revocation: string, until: number): void {
     if (until <= Date.now() || until <= (this.#known.get(revocation) ?? 0)) return;
-    if (this.#known.size >= MAX_REVOCATIONS) this.#forget();
+    if (this.#known.size >= MAX_REVOCATIONS) forgetEnded(this.#known);
     if (this.#known.size < MAX_REVOCATIONS || this.#known.has(revocation)) this.#known.set(revocation, until);
     this.#hear(revocation, until);
   }
 
   /** What this node knows and Redis does not: Redis lost it, and other nodes may have read it empty. */
   async #remind(kept: ReadonlySet<string>): Promise<void> {
-    this.#forget();
+    forgetEnded(this.#known);
     const lost = [...this.#known].filter(([revocation]) => !kept.has(revocation));
     for (let i = 0; i < lost.length; i += BATCH) {
       const batch = lost.slice(i, i + BATCH);
       await this.#redis.zadd(this.name, "GT", ...batch.flatMap(([revocation, until]) => [until, revocation]));
       await Promise.all(batch.map((entry) => this.#redis.publish(this.name, message(...entry))));
     }
-  }
-
-  #forget(): void {
-    const now = Date.now();
-    for (const [revocation, until] of this.#known) if (until <= now) this.#known.delete(revocation);
   }
 }
 

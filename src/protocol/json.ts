@@ -35,6 +35,14 @@ export function member(of: readonly Member[], key: string): string | undefined {
   return of.findLast((m) => m.key === key)?.value;
 }
 
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
 /** JSON's four space characters are below it, and nothing else that stands between tokens. */
 const FIRST_VISIBLE = 0x21;
 
@@ -56,7 +64,7 @@ function stringEnd(text: string, at: number): number {
 
 /** A character of a number, `true`, `false` or `null`: no space, comma or closing bracket. NaN at the end. */
 function isScalar(code: number): boolean {
-  return code >= FIRST_VISIBLE && code !== 0x2c && code !== 0x5d && code !== 0x7d;
+  return code >= FIRST_VISIBLE && code !== COMMA && code !== CLOSE_BRACKET && code !== CLOSE_BRACE;
 }
 
 function valueEnd(text: string, at: number): number {
@@ -105,13 +113,6 @@ export function checkComplexity(text: string, limits: JsonLimits): void {
     } else if (c === CLOSE_BRACE || c === CLOSE_BRACKET) depth--;
   }
 }
-
-const QUOTE = 0x22;
-const COLON = 0x3a;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
 
 /** `JSON.parse` that answers `undefined` for what is not JSON (no JSON text parses to `undefined`). */
 export function parse(text: string): unknown {
