@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,10 @@ export default function build() {
   if (!existsSync(src))
     fail("dist/main.js is missing, and there is no src/ to build it from: install the package again");
   process.stderr.write("tidegate: building dist/ from src/\n");
+  make();
+}
+
+function make() {
   const tsc = findCompiler();
   // The compiler reports on stdout; ours belongs to the command that comes next (a token, say).
   const { status, signal } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], {
@@ -20,15 +24,20 @@ export default function build() {
     stdio: ["ignore", 2, 2],
   });
   if (status !== 0) fail(`the build failed (${signal ?? `exit code ${status}`})`);
+  for (const name of names(src).filter((one) => one.endsWith(".lua")))
+    copyFileSync(join(src, name), join(root, "dist", name));
 }
 
 function isBuilt() {
   const main = statSync(join(root, "dist/main.js"), { throwIfNoEntry: false });
   if (!main) return false;
   if (!existsSync(src)) return true;
-  return readdirSync(src, { recursive: true, encoding: "utf8" }).every(
-    (name) => statSync(join(src, name)).mtimeMs <= main.mtimeMs,
-  );
+  return names(src).every((name) => statSync(join(src, name)).mtimeMs <= main.mtimeMs);
+}
+
+/** @param {string} folder */
+function names(folder) {
+  return readdirSync(folder, { recursive: true, encoding: "utf8" });
 }
 
 function findCompiler() {
@@ -49,3 +58,5 @@ function fail(reason) {
   process.stderr.write(`tidegate: ${reason}\n`);
   process.exit(1);
 }
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) make();

@@ -11,13 +11,14 @@ import { decodeRevocation, encodeRevocation, Revocations } from "./auth/revocati
 import { type TokenRules, verifyToken } from "./auth/token.ts";
 import type { Backplane, BackplaneEvents } from "./backplane/backplane.ts";
 import { MemoryBackplane } from "./backplane/memory.ts";
-import { RedisBackplane } from "./backplane/redis.ts";
-import { parseRedisUrl } from "./backplane/redis-url.ts";
+import { RedisBackplane } from "./backplane/redis/redis.ts";
+import { parseRedisUrl } from "./backplane/redis/redis-url.ts";
 import type { Config } from "./config/config.ts";
 import { Hub } from "./hub/hub.ts";
 import { Counts, createMetrics } from "./metrics.ts";
 import type { JsonLimits } from "./protocol/json.ts";
 import { Deadlines } from "./session/deadlines.ts";
+import { History } from "./session/history.ts";
 import { Publisher } from "./session/publisher.ts";
 import { Rate } from "./session/rate.ts";
 import { Refusals } from "./session/refusals.ts";
@@ -77,7 +78,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       counts.payloadsRefused.add(reason);
       if (warnings.take()) log.warn({ reason, channel }, "a Redis payload is no event");
     },
-    interrupted: () => sessions.interrupted(),
+    interrupted: () => hub.interrupted(),
     revoked(text, until) {
       const revocation = decodeRevocation(text);
       if (!revocation) return;
@@ -88,10 +89,11 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
   });
   const app = uws.App();
   const topics = new WebSocketTopics(app, counts, config.max_node_queued_bytes);
-  const hub = new Hub(backplane, topics);
+  const hub = new Hub(backplane, topics, config.recent_bytes, counts);
   const sessions = new Sessions();
   const users = new Users(config.max_connections_per_user, backplane);
   const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
+  const history = new History(backplane, config.grants);
   const refusals = new Refusals(log);
   const deadlines = new Deadlines();
   const heartbeat = new Heartbeat<WebSocketConnection>(config.heartbeat / 1000, config.pong_timeout / 1000);
@@ -123,6 +125,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     sessions,
     users,
     publisher,
+    history,
     refusals,
     deadlines,
     heartbeat,
@@ -134,6 +137,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     app,
     apiRoutes({
       publisher,
+      history,
       directory: backplane,
       revocations: {
         async revoke(revocation, until, by) {
@@ -198,6 +202,7 @@ interface Parts {
   readonly sessions: Sessions;
   readonly users: Users;
   readonly publisher: Publisher;
+  readonly history: History;
   readonly refusals: Refusals;
   readonly deadlines: Deadlines;
   readonly heartbeat: Heartbeat<WebSocketConnection>;
@@ -244,12 +249,13 @@ function webSocketOptions(config: Config, context: GatewayContext, parts: Parts)
 }
 
 function sessionContext(config: Config, { node, log }: GatewayContext, parts: Parts): SessionContext {
-  const { hub, sessions, users, publisher, refusals, deadlines, counts, verify } = parts;
+  const { hub, sessions, users, publisher, history, refusals, deadlines, counts, verify } = parts;
   return {
     hub,
     sessions,
     users,
     publisher,
+    history,
     deadlines,
     verify,
     rules: config.grants,
@@ -258,6 +264,7 @@ function sessionContext(config: Config, { node, log }: GatewayContext, parts: Pa
     counts: {
       command: (type) => counts.commands.add(type),
       commandError: (code) => counts.commandErrors.add(code),
+      resume: (result) => counts.resumes.add(result),
     },
     node,
     authTimeoutMs: config.auth_timeout,
@@ -298,13 +305,14 @@ function createBackplane(
   { node, log, onFatal }: GatewayContext,
   events: BackplaneEvents,
 ): Backplane {
-  if (config.redis_url === undefined) return new MemoryBackplane(node, events);
+  if (config.redis_url === undefined) return new MemoryBackplane(node, config.history, events);
   return new RedisBackplane({
     address: parseRedisUrl(config.redis_url, config.redis_ca),
     prefix: config.redis_prefix,
     node,
     instance: `${node}:${randomBytes(6).toString("base64url")}`,
     maxEventBytes: config.max_frame_bytes,
+    history: config.history,
     log,
     events,
     onFatal,

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import { EXIT_CONFIG, EXIT_FAILURE, EXIT_USAGE } from "./cli/exit.ts";
+import type { VerifyFlags } from "./cli/verify.ts";
 import { type Config, ConfigError, readConfig } from "./config/config.ts";
-import { duration } from "./config/kinds.ts";
+import { duration, integer, type Kind, port } from "./config/kinds.ts";
 import { flagName, OPTIONS, type Option, type OptionName } from "./config/options.ts";
 
 /* The process's edge: the only file that reads the environment, listens to signals and exits. Commands load when
@@ -50,13 +51,17 @@ serve.action(async (options: Record<string, string>) => {
   });
 });
 
-const seconds = (text: string): number => {
-  try {
-    return duration(1_000, 365 * 24 * 3_600_000).read(text) / 1000;
-  } catch (error) {
-    throw new InvalidArgumentError((error as Error).message);
-  }
-};
+const reader =
+  <T>(kind: Kind<T>) =>
+  (text: string): T => {
+    try {
+      return kind.read(text);
+    } catch (error) {
+      throw new InvalidArgumentError((error as Error).message);
+    }
+  };
+const milliseconds = reader(duration(0, 365 * 24 * 3_600_000));
+const seconds = (text: string): number => reader(duration(1_000, 365 * 24 * 3_600_000))(text) / 1000;
 const grants = (text: string): unknown => {
   try {
     return JSON.parse(text);
@@ -107,6 +112,54 @@ program
   });
 
 program
+  .command("redis function")
+  .description("print the function library that nodes load into Redis")
+  .action(async () => {
+    const command = await import("./cli/redis-function.ts");
+    print(command.redisFunction());
+  });
+
+program
+  .command("verify <url>")
+  .description("publish numbered events, follow them with clients that come and go, and check every promise")
+  .option(
+    "--token <token>",
+    "may subscribe and publish to verify-*; default: minted with the configured secret",
+  )
+  .option("--channels <n>", "how many, named verify-<run>-<n> (10; canary 1)", reader(integer(1, 10_000)))
+  .option("--rate <n>", "events per second, in all (100; canary 1)", reader(integer(1, 100_000)))
+  .option("--publishers <n>", "default: 2, or one for each 40 events per second", reader(integer(1, 1_000)))
+  .option("--via <way>", "ws, http, redis (TIDEGATE_REDIS_URL) or the URL of a Redis (ws)")
+  .option("--clients <n>", "WebSocket clients (50; canary 3)", reader(integer(1, 20_000)))
+  .option("--channels-per-client <n>", "that each follows (3; canary 1)", reader(integer(1, 100)))
+  .option("--reconnect <duration>", "mean time between a client's reconnects, 0s: none (5s)", milliseconds)
+  .option("--away <duration>", "how long it stays away at most when it cuts (1s)", milliseconds)
+  .option("--duration <duration>", "how long to publish (30s)", milliseconds)
+  .option("--settle <duration>", "how long everything may take to arrive after that (10s)", milliseconds)
+  .option("--max-retry <duration>", "longest wait before another attempt (2s)", milliseconds)
+  .option("--allow-told", "being told of a loss is no failure")
+  .option("--json", "print one JSON object")
+  .option("--canary", "run for ever, with little load, and expose metrics")
+  .option("--metrics-port <port>", "of the canary (9091)", reader(port))
+  .option("--metrics-host <address>", "of the canary (127.0.0.1)")
+  .action(async (url: string, { token: given, ...flags }: VerifyFlags & { token?: string }) => {
+    const command = await import("./cli/verify.ts");
+    const { redis_url, redis_prefix } = config({}, false);
+    const interrupted = new AbortController();
+    process.once("SIGINT", () => interrupted.abort()).once("SIGTERM", () => interrupted.abort());
+    const code = await command.verify(flags, {
+      url,
+      ...(given === undefined ? await verifyTokens() : { token: () => given }),
+      redisUrl: redis_url,
+      redisPrefix: redis_prefix,
+      print,
+      complain: (line) => void process.stderr.write(`tidegate: ${line}\n`),
+      signal: interrupted.signal,
+    });
+    process.exit(code);
+  });
+
+program
   .command("doctor")
   .description("check this machine and the configuration")
   .action(async () => {
@@ -136,6 +189,18 @@ async function mint(
 ): Promise<string> {
   const { ALL_GRANTS, mintToken } = await import("./cli/mint.ts");
   return mintToken(config({}, false), { sub, channels: channels ?? ALL_GRANTS, admin, ttlSeconds });
+}
+
+/** For `verify`: tokens that may do what it does and no more, and one that may do nothing. */
+async function verifyTokens() {
+  const { mintToken } = await import("./cli/mint.ts");
+  const effective = config({}, false);
+  const token = (sub: string, channels: unknown) =>
+    mintToken(effective, { sub, channels, ttlSeconds: 24 * 3600 });
+  return {
+    token: (user: string) => token(user, { "verify-*": ["subscribe", "publish"] }),
+    strangerToken: () => token("verify-stranger", {}),
+  };
 }
 
 function ownUrl(): string {

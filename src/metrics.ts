@@ -17,6 +17,11 @@ export class Counts {
   readonly received = { plain: 0, framed: 0 };
   readonly payloadsRefused = new Tally();
   readonly published = new Tally();
+  /** What clients that came back were told: `resumed`, or why not. */
+  readonly resumes = new Tally();
+  holes = 0;
+  historyReads = 0;
+  readonly continuityLost = new Tally();
   delivered = 0;
   deliveredBytes = 0;
   readonly roundTrips = new Histogram({
@@ -32,7 +37,7 @@ export interface MetricSources {
   readonly counts: Counts;
   connections(): number;
   readonly capacity: number;
-  readonly hub: { readonly channels: number; readonly subscriptions: number };
+  readonly hub: { readonly channels: number; readonly subscriptions: number; readonly recentBytes: number };
   readonly backplane: {
     readonly downSince: number | undefined;
     readonly connects: number;
@@ -151,6 +156,38 @@ export const METRICS: readonly Row[] = [
     label: "transport",
     help: "Bytes of events handed to connections.",
     read: (s) => [[TRANSPORT, s.counts.deliveredBytes]],
+  },
+  {
+    name: "tidegate_resumes_total",
+    type: "counter",
+    label: "result",
+    help: "Subscriptions with `since` or `last`: resumed, or why not.",
+    read: (s) => s.counts.resumes,
+  },
+  {
+    name: "tidegate_holes_total",
+    type: "counter",
+    help: "Events that did not belong behind the one before: the history was read to close the hole.",
+    read: (s) => s.counts.holes,
+  },
+  {
+    name: "tidegate_history_reads_total",
+    type: "counter",
+    help: "Reads of a channel's history, for holes and for clients that came back.",
+    read: (s) => s.counts.historyReads,
+  },
+  {
+    name: "tidegate_continuity_lost_total",
+    type: "counter",
+    label: "reason",
+    help: "Times that the subscribers of a channel were told that events are missing.",
+    read: (s) => s.counts.continuityLost,
+  },
+  {
+    name: "tidegate_recent_bytes",
+    type: "gauge",
+    help: "Bytes of events held for clients that come back.",
+    read: (s) => s.hub.recentBytes,
   },
   {
     name: "tidegate_queued_bytes",

@@ -33,7 +33,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   transport: { rooms: ["protocol", "auth", "session", "type hub"], packages: ["node:*", "type pino"] },
   api: { rooms: ["protocol", "auth", "session", "transport"], packages: ["node:*"] },
-  config: { rooms: ["protocol", "auth", "backplane/redis-url.ts"], packages: ["node:*"] },
+  config: { rooms: ["protocol", "auth", "backplane/redis/redis-url.ts", "backplane/history.ts"], packages: ["node:*"] },
   cli: {
     rooms: [
       "protocol",
@@ -43,11 +43,14 @@ const RULES: Readonly<Record<string, Rule>> = {
       "backplane",
       "transport",
       "config",
+      "verify",
       "gateway.ts",
       "metrics.ts",
     ],
     packages: ["node:*", "ioredis", "jsonwebtoken", "pino", "ws"],
   },
+  // A client of the gateway: of its source it knows the wire contract alone.
+  verify: { rooms: ["protocol"], packages: ["node:*", "ws", "ioredis", "prom-client"] },
   "metrics.ts": { rooms: [], packages: ["prom-client"] },
   "gateway.ts": {
     rooms: ["protocol", "auth", "hub", "session", "backplane", "transport", "api", "config", "metrics.ts"],
@@ -170,7 +173,7 @@ describe("the rule", () => {
     ["session/x.ts", 'import { pino } from "pino";'],
     ["session/x.ts", 'import { type Logger, pino } from "pino";'],
     ["backplane/x.ts", 'import { Hub } from "../hub/hub.ts";'],
-    ["config/x.ts", 'import { Redis } from "../backplane/redis.ts";'],
+    ["config/x.ts", 'import { Redis } from "../backplane/redis/redis.ts";'],
     ["auth/x.ts", 'import lodash from "lodash";'],
     ["gateway.ts", 'import { serve } from "./cli/serve.ts";'],
     ["main.ts", 'import { createGateway } from "./gateway.ts";'],

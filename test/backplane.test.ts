@@ -1,97 +1,20 @@
-import { pino } from "pino";
-import { afterEach, beforeAll, describe, expect } from "vitest";
+import { describe, expect } from "vitest";
 import { until } from "../deploy/local/process.ts";
-import type { Backplane, BackplaneEvents } from "../src/backplane/backplane.ts";
-import { MemoryBackplane } from "../src/backplane/memory.ts";
-import { RedisBackplane } from "../src/backplane/redis.ts";
-import { parseRedisUrl } from "../src/backplane/redis-url.ts";
-import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
-import { type RedisServer, sharedStage, test } from "./support/servers.ts";
+import type { EncodedEvent } from "../src/hub/encoded-event.ts";
+import { joinBinary } from "../src/protocol/binary.ts";
+import {
+  backplanes,
+  dataOf,
+  type Ear,
+  event,
+  freshPrefix,
+  overRedis,
+  settle,
+  textOf,
+} from "./support/backplanes.ts";
+import { test } from "./support/servers.ts";
 
-/** A backplane, and everything that it handed in. */
-interface Ear {
-  revocations: [string, number][];
-  backplane: Backplane;
-  heard: EncodedEvent[];
-  interruptions: number;
-}
-
-const stage = sharedStage();
-let redis: RedisServer;
-let prefix = 0;
-const open: Backplane[] = [];
-
-beforeAll(async () => {
-  redis = await stage.redis();
-});
-
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((backplane) => backplane.close()));
-});
-
-/** @param of those with the same name hear each other */
-type Make = (of: string) => Promise<Ear>;
-
-function ear(make: (events: BackplaneEvents) => Backplane): Ear {
-  const heard: EncodedEvent[] = [];
-  const made = {
-    heard,
-    interruptions: 0,
-    revocations: [] as [string, number][],
-    backplane: make({
-      event: (event) => void heard.push(event),
-      refused: (reason) => expect.unreachable(`refused a payload: ${reason}`),
-      interrupted: () => void made.interruptions++,
-      revoked: (revocation, until) => void made.revocations.push([revocation, until]),
-      forgotten: () => {},
-    }),
-  };
-  open.push(made.backplane);
-  made.backplane.start();
-  return made;
-}
-
-const memory: Make = async () => ear((events) => new MemoryBackplane("node1", events));
-
-const overRedis =
-  (server: () => RedisServer): Make =>
-  async (of) => {
-    const made = ear(
-      (events) =>
-        new RedisBackplane({
-          address: parseRedisUrl(server().url),
-          prefix: of,
-          node: `node${open.length}`,
-          instance: `node${open.length}:${of}`,
-          maxEventBytes: 65_536,
-          log: pino({ level: "silent" }),
-          events,
-          onFatal: (error) => expect.unreachable(error.message),
-        }),
-    );
-    await until("the backplane is up", () => made.backplane.downSince === undefined);
-    return made;
-  };
-
-function event(channel: string, data: string | Uint8Array, except?: string): EncodedEvent {
-  return encode({ type: "message", channel, timestamp: "2026-03-08T14:30:00.123Z" }, data, except);
-}
-
-function dataOf(heard: readonly EncodedEvent[]): unknown[] {
-  return heard.map(({ text }) => (JSON.parse(Buffer.from(text).toString()) as { data: unknown }).data);
-}
-
-let settled = 0;
-
-/** Resolves when every event that was published before has come in. */
-async function settle({ backplane, heard }: Ear): Promise<void> {
-  const channel = `settled-${++settled}`;
-  await backplane.subscribe(channel);
-  await backplane.publish(event(channel, "0"));
-  await until("all events came in", () => heard.at(-1)?.channel === channel);
-  heard.pop();
-  backplane.unsubscribe(channel);
-}
+const { redis, all } = backplanes();
 
 function sequences(length: number): boolean[][] {
   if (length === 0) return [[]];
@@ -101,17 +24,20 @@ function sequences(length: number): boolean[][] {
   ]);
 }
 
-describe.each([
-  { name: "memory", make: memory },
-  { name: "redis", make: overRedis(() => redis) },
-])("the $name backplane", ({ make }) => {
-  const fresh = () => make(`test${++prefix}`);
+/** Of each kind on channels that keep their events, and on those that do not. */
+const kinds = all.flatMap(({ name, make }) => [
+  { name, make },
+  { name: `${name}, without history,`, make: (of: string) => make(of, []) },
+]);
+
+describe.each(kinds)("the $name backplane", ({ make }) => {
+  const fresh = () => make(freshPrefix());
 
   test("hears what is published right after subscribe resolved", async () => {
     const one = await fresh();
     for (let i = 0; i < 50; i++) {
       await one.backplane.subscribe(`chat-${i}`);
-      expect(await one.backplane.publish(event(`chat-${i}`, String(i)))).toBe(1);
+      expect(await one.backplane.publish(event(`chat-${i}`, String(i)))).toMatchObject({ listeners: 1 });
     }
     await settle(one);
     expect(dataOf(one.heard)).toEqual(Array.from({ length: 50 }, (_, i) => i));
@@ -119,7 +45,7 @@ describe.each([
 
   test("has no listeners where nobody subscribed", async () => {
     const one = await fresh();
-    expect(await one.backplane.publish(event("chat-1", "1"))).toBe(0);
+    expect(await one.backplane.publish(event("chat-1", "1"))).toMatchObject({ listeners: 0 });
     await settle(one);
     expect(one.heard).toEqual([]);
   });
@@ -127,15 +53,17 @@ describe.each([
   test("echoes an event to its publisher, with its channel and bytes", async () => {
     const one = await fresh();
     await one.backplane.subscribe("a:b.c-d_e");
-    const sent = event("a:b.c-d_e", '{"text":"Grüße, 世界 👋","big":12345678901234567890}');
-    await one.backplane.publish(sent);
+    const data = '{"text":"Grüße, 世界 👋","big":12345678901234567890}';
+    const { id } = await one.backplane.publish(event("a:b.c-d_e", data));
     await settle(one);
-    const [heard] = one.heard;
+    const [heard] = one.heard as [EncodedEvent];
     expect(one.heard).toHaveLength(1);
-    expect(heard?.channel).toBe("a:b.c-d_e");
-    expect(Buffer.from(heard?.text ?? [])).toEqual(Buffer.from(sent.text));
-    expect(heard?.binary).toBeUndefined();
-    expect(heard?.except).toBeUndefined();
+    expect(heard.channel).toBe("a:b.c-d_e");
+    expect(textOf(heard).replace(/"timestamp":"\d{4}-\d\d-\d\dT[\d:.]{12}Z"/, '"timestamp":T')).toBe(
+      `{"type":"message","channel":"a:b.c-d_e",${id ? `"id":"${id}",` : ""}"timestamp":T,"data":${data}}`,
+    );
+    expect(heard.binary).toBeUndefined();
+    expect(heard.except).toBeUndefined();
   });
 
   test("keeps the order of a publisher over several channels", async () => {
@@ -150,7 +78,7 @@ describe.each([
   test("carries which connection must not hear an event", async () => {
     const one = await fresh();
     await one.backplane.subscribe("chat");
-    await one.backplane.publish(event("chat", "1", "kJ3x_-9a-1z"));
+    await one.backplane.publish(event("chat", "1", { except: "kJ3x_-9a-1z" }));
     await one.backplane.publish(event("chat", "2"));
     await settle(one);
     expect(one.heard.map(({ except }) => except)).toEqual(["kJ3x_-9a-1z", undefined]);
@@ -160,20 +88,22 @@ describe.each([
     const one = await fresh();
     await one.backplane.subscribe("chat");
     const payload = Uint8Array.from({ length: 3 * 256 }, (_, i) => i % 256);
-    const sent = event("chat", payload, "somebody");
-    await one.backplane.publish(sent);
+    const { id } = await one.backplane.publish(event("chat", payload, { except: "somebody" }));
     await one.backplane.publish(event("chat", new Uint8Array()));
     await settle(one);
-    const [heard, empty] = one.heard;
-    expect(Buffer.from(heard?.binary ?? [])).toEqual(Buffer.from(sent.binary ?? [1]));
-    expect(JSON.parse(Buffer.from(heard?.text ?? []).toString())).toEqual({
+    const [heard, empty] = one.heard as [EncodedEvent, EncodedEvent];
+    const frame = JSON.parse(textOf(heard)) as Record<string, unknown>;
+    expect(frame).toEqual({
       type: "message",
       channel: "chat",
-      timestamp: "2026-03-08T14:30:00.123Z",
+      ...(id && { id }),
+      timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]{12}Z$/),
       data_base64: Buffer.from(payload).toString("base64"),
     });
-    expect(heard?.except).toBe("somebody");
-    expect(JSON.parse(Buffer.from(empty?.text ?? []).toString())).toMatchObject({ data_base64: "" });
+    const { data_base64: _, ...head } = frame;
+    expect(Buffer.from(heard.binary ?? [])).toEqual(Buffer.from(joinBinary(JSON.stringify(head), payload)));
+    expect(heard.except).toBe("somebody");
+    expect(JSON.parse(textOf(empty))).toMatchObject({ data_base64: "" });
   });
 
   test("hears nothing after unsubscribe, and again after another subscribe", async () => {
@@ -181,9 +111,9 @@ describe.each([
     await one.backplane.subscribe("chat");
     one.backplane.unsubscribe("chat");
     await one.backplane.subscribe("behind"); // calls take effect in the order made
-    expect(await one.backplane.publish(event("chat", '"unheard"'))).toBe(0);
+    expect(await one.backplane.publish(event("chat", '"unheard"'))).toMatchObject({ listeners: 0 });
     await one.backplane.subscribe("chat");
-    expect(await one.backplane.publish(event("chat", '"heard"'))).toBe(1);
+    expect(await one.backplane.publish(event("chat", '"heard"'))).toMatchObject({ listeners: 1 });
     await settle(one);
     expect(dataOf(one.heard)).toEqual(["heard"]);
   });
@@ -201,12 +131,12 @@ describe.each([
     }
     await Promise.all(confirmed);
     await one.backplane.subscribe("behind");
-    const listeners = await Promise.all(
+    const published = await Promise.all(
       cases.map((_, i) => one.backplane.publish(event(`case-${i}`, String(i)))),
     );
-    expect(listeners).toEqual(cases.map((calls) => Number(calls.at(-1))));
+    expect(published.map(({ listeners }) => listeners)).toEqual(cases.map((calls) => Number(calls.at(-1))));
     await settle(one);
-    expect(one.heard).toHaveLength(listeners.filter((count) => count === 1).length);
+    expect(one.heard).toHaveLength(published.filter(({ listeners }) => listeners === 1).length);
   });
 
   test("is closed without complaint, also twice", async () => {
@@ -218,18 +148,18 @@ describe.each([
 });
 
 describe("over Redis", () => {
-  const make = overRedis(() => redis);
+  const make = overRedis(redis);
 
   test("an event reaches all nodes that listen, and the publisher learns how many", async () => {
-    const of = `test${++prefix}`;
+    const of = freshPrefix();
     const [one, two, three] = (await Promise.all([make(of), make(of), make(of)])) as [Ear, Ear, Ear];
     await one.backplane.subscribe("chat");
-    expect(await three.backplane.publish(event("chat", "1"))).toBe(1);
+    expect(await three.backplane.publish(event("chat", "1"))).toMatchObject({ listeners: 1 });
     await two.backplane.subscribe("chat");
-    expect(await three.backplane.publish(event("chat", "2"))).toBe(2);
+    expect(await three.backplane.publish(event("chat", "2"))).toMatchObject({ listeners: 2 });
     one.backplane.unsubscribe("chat");
     await one.backplane.subscribe("behind");
-    expect(await three.backplane.publish(event("chat", "3"))).toBe(1);
+    expect(await three.backplane.publish(event("chat", "3"))).toMatchObject({ listeners: 1 });
     await Promise.all([settle(one), settle(two), settle(three)]);
     expect([one, two, three].map(({ heard }) => dataOf(heard))).toEqual([[1, 2], [2, 3], []]);
   });
@@ -268,15 +198,15 @@ describe("over Redis", () => {
     server.kill("SIGCONT");
     await second;
     await one.backplane.subscribe("behind");
-    expect(await one.backplane.publish(event("chat", "1"))).toBe(1);
+    expect(await one.backplane.publish(event("chat", "1"))).toMatchObject({ listeners: 1 });
   });
 
   test("after a reconnect it is subscribed to what is wanted by then, and to nothing else", async () => {
-    const of = `test${++prefix}`;
+    const of = freshPrefix();
     const one = await make(of);
     const channels = Array.from({ length: 20_000 }, (_, i) => `chat-${i}`);
     await Promise.all(channels.map((channel) => one.backplane.subscribe(channel)));
-    await redis.cli("CLIENT", "KILL", "TYPE", "pubsub");
+    await redis().cli("CLIENT", "KILL", "TYPE", "pubsub");
     await until("it is down", () => one.backplane.downSince !== undefined);
     // From the end, while the batches go out from the beginning.
     while (one.backplane.downSince !== undefined) {
@@ -284,7 +214,7 @@ describe("over Redis", () => {
       await new Promise((resolve) => setTimeout(resolve, 1));
     }
     await one.backplane.subscribe("behind");
-    const subscribed = (await redis.cli("PUBSUB", "CHANNELS", `${of}:*`)).split("\n");
+    const subscribed = (await redis().cli("PUBSUB", "CHANNELS", `${of}:*`)).split("\n");
     expect(channels.length).toBeLessThan(20_000);
     const wanted = new Set([...channels, "behind"].map((channel) => `${of}:${channel}`));
     expect(subscribed.filter((name) => !wanted.has(name)).slice(0, 3)).toEqual([]);
@@ -293,10 +223,10 @@ describe("over Redis", () => {
   });
 
   test("it says that events may be missing after every reconnect, and not at the first connect", async () => {
-    const one = await make(`test${++prefix}`);
+    const one = await make(freshPrefix());
     expect(one.interruptions).toBe(0);
     for (const count of [1, 2]) {
-      await redis.cli("CLIENT", "KILL", "TYPE", "pubsub");
+      await redis().cli("CLIENT", "KILL", "TYPE", "pubsub");
       await until("it says so", () => one.interruptions === count);
     }
   });

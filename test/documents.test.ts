@@ -123,7 +123,7 @@ function metricTable(): string {
     counts: new Counts(),
     connections: () => 0,
     capacity: 0,
-    hub: { channels: 0, subscriptions: 0 },
+    hub: { channels: 0, subscriptions: 0, recentBytes: 0 },
     backplane: { downSince: undefined, connects: 0, probeMs: 0 },
     queuedBytes: () => 0,
     revocations: { size: 0 },

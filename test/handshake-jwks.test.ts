@@ -113,7 +113,7 @@ test.concurrent("many handshakes wait for one fetch of the keys, and clients tha
   await Promise.all([...raw, ...clients.map((client) => client.opened)]);
   for (const [i, client] of clients.entries()) {
     expect(await client.next()).toMatchObject({ type: "welcome", user: `user-${i}` });
-    expect(await client.next()).toEqual({ type: "subscribed", channel: `chat-${i}` });
+    expect(await client.next()).toEqual({ type: "subscribed", channel: `chat-${i}`, id: expect.any(String) });
   }
   expect(keys.requests).toBe(2);
   expect(node.process.isRunning).toBe(true);

@@ -57,21 +57,24 @@ function expectProblem(answer: RawAnswer, status: number, code: string): Record<
 
 const bearer = (options: Parameters<typeof token>[0]) => ({ Authorization: `Bearer ${token(options)}` });
 
+const ID = expect.stringMatching(/^[0-9a-f]{16}-[0-9a-f]{8}:\d+$/);
+
 describe("publishing over HTTP", () => {
   test("answers 201 with the number of nodes that heard it", async () => {
     const answer = await post('{"data":{"text":"hi"}}');
     expect(answer.status).toBe(201);
     expect(answer.headers["content-type"]).toBe("application/json");
-    expect(JSON.parse(answer.body)).toEqual({ channel: "chat-123", listeners: 1 });
+    expect(JSON.parse(answer.body)).toEqual({ channel: "chat-123", id: ID, listeners: 1 });
     expect(await client.next((frame) => frame.timestamp !== undefined)).toEqual({
       type: "message",
       channel: "chat-123",
+      id: ID,
       timestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       data: { text: "hi" },
       sender: "user-1",
     });
     const nobody = await post('{"data":1}', {}, "/v1/channels/nobody/events");
-    expect(JSON.parse(nobody.body)).toEqual({ channel: "nobody", listeners: 0 });
+    expect(JSON.parse(nobody.body)).toEqual({ channel: "nobody", id: ID, listeners: 0 });
   });
 
   test.for([
@@ -94,6 +97,7 @@ describe("publishing over HTTP", () => {
     for (const path of ["/v1/channels/chat%2D123/events", "/v1/channels/%63hat-123/events?x=1"]) {
       expect(JSON.parse((await post('{"data":1}', {}, path)).body)).toEqual({
         channel: "chat-123",
+        id: ID,
         listeners: 1,
       });
     }
@@ -315,10 +319,10 @@ describe("the API", () => {
   });
 
   test("says which methods a path takes", async () => {
-    for (const method of ["GET", "PUT", "DELETE", "PATCH"]) {
+    for (const method of ["PUT", "DELETE", "PATCH"]) {
       const answer = await request(method, EVENTS);
       expectProblem(answer, 405, "method_not_allowed");
-      expect(answer.headers.allow).toBe("POST, OPTIONS");
+      expect(answer.headers.allow).toBe("POST, GET, OPTIONS");
     }
     const answer = await post("{}", {}, "/v1/explain?action=subscribe&channel=a");
     expectProblem(answer, 405, "method_not_allowed");

@@ -1,13 +1,23 @@
 import { describe, expect, it } from "vitest";
+import type { ContinuityCounts } from "../src/hub/channel.ts";
 import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
 import { Hub } from "../src/hub/hub.ts";
 import { FakeFeed } from "./tools/feed.ts";
 
-/** A hub whose edge writes down what is broadcast, as the data of the events. */
+const RECENT_BYTES = 1024 * 1024;
+
+/** A hub whose edge writes down what is broadcast, as the data of the events, and what is told. */
 function hubOn(feed: FakeFeed): { hub: Hub; heard: string[] } {
   const heard: string[] = [];
-  const hub = new Hub(feed, { broadcast: ({ channel, text }) => heard.push(`${channel}:${dataOf(text)}`) });
-  return { hub, heard };
+  const edge = {
+    broadcast: ({ channel, text }: EncodedEvent) => heard.push(`${channel}:${dataOf(text)}`),
+    lost: (channel: string, _position: unknown, reason: string) => heard.push(`${channel} ${reason}`),
+  };
+  return { hub: new Hub(feed, edge, RECENT_BYTES, noCounts()), heard };
+}
+
+function noCounts(): ContinuityCounts {
+  return { holes: 0, historyReads: 0, continuityLost: { add: () => {} } };
 }
 
 function dataOf(text: Uint8Array): string {
@@ -58,7 +68,9 @@ describe("the first and the last listener", () => {
 
   it("share one copy of the name", async () => {
     const { hub } = hubOn(new FakeFeed());
-    expect(await Promise.all([hub.subscribe("x"), hub.subscribe("x")])).toEqual(["x", "x"]);
+    const [one, two] = await Promise.all([hub.subscribe("x"), hub.subscribe("x")]);
+    expect(one?.name).toBe("x");
+    expect(two).toBe(one);
   });
 });
 
@@ -146,7 +158,8 @@ describe("a feed that fails", () => {
 describe("an event", () => {
   it("is broadcast once, the very object, however many listen", async () => {
     const seen: EncodedEvent[] = [];
-    const hub = new Hub(new FakeFeed(), { broadcast: (one) => seen.push(one) });
+    const edge = { broadcast: (one: EncodedEvent) => seen.push(one), lost: () => {} };
+    const hub = new Hub(new FakeFeed(), edge, RECENT_BYTES, noCounts());
     await hub.subscribe("x");
     await hub.subscribe("x");
     const published = event("x", 1);

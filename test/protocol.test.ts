@@ -24,6 +24,7 @@ const publish = {
   eventType: "message",
   echo: true,
   sender: undefined,
+  key: undefined,
 };
 
 describe("decodeCommand, well-formed frames", () => {
@@ -32,12 +33,56 @@ describe("decodeCommand, well-formed frames", () => {
     [
       "subscribe to one channel",
       '{"type":"subscribe","channel":"chat-123"}',
-      { type: "subscribe", ref: undefined, channels: ["chat-123"] },
+      { type: "subscribe", ref: undefined, channels: [{ channel: "chat-123", start: undefined }] },
     ],
     [
       "subscribe to many channels",
       '{"type":"subscribe","channels":[{"channel":"a"},{"channel":"b"}],"ref":"s"}',
-      { type: "subscribe", ref: "s", channels: ["a", "b"] },
+      {
+        type: "subscribe",
+        ref: "s",
+        channels: [
+          { channel: "a", start: undefined },
+          { channel: "b", start: undefined },
+        ],
+      },
+    ],
+    [
+      "subscribe behind an event, and some events back",
+      '{"type":"subscribe","channels":[{"channel":"a","since":"e-c:7"},{"channel":"b","last":1000}]}',
+      {
+        type: "subscribe",
+        ref: undefined,
+        channels: [
+          { channel: "a", start: { since: { epoch: "e", check: "c", offset: 7 } } },
+          { channel: "b", start: { last: 1000 } },
+        ],
+      },
+    ],
+    [
+      "history",
+      '{"type":"history","channel":"a","before":"e-c:7","limit":1,"ref":0}',
+      {
+        type: "history",
+        ref: 0,
+        channel: "a",
+        query: { since: undefined, before: { epoch: "e", check: "c", offset: 7 }, limit: 1 },
+      },
+    ],
+    [
+      "history without bounds",
+      '{"type":"history","channel":"a"}',
+      {
+        type: "history",
+        ref: undefined,
+        channel: "a",
+        query: { since: undefined, before: undefined, limit: 100 },
+      },
+    ],
+    [
+      "publish with an idempotency key",
+      '{"type":"publish","channel":"chat-123","data":1,"key":"order-7/created"}',
+      { ...publish, type: "publish", data: "1", key: "order-7/created" },
     ],
     [
       "unsubscribe",
@@ -61,6 +106,7 @@ describe("decodeCommand, well-formed frames", () => {
         data: "[1, 2]",
         echo: false,
         sender: "bob",
+        key: undefined,
       },
     ],
     ["white space around everything", ' \r\n\t{ "type" : "ping" , "ref" : 3 } \n', { type: "ping", ref: 3 }],
@@ -263,7 +309,7 @@ describe("decodeCommand, malformed frames", () => {
     expect(error.message).toContain("`token`");
   });
 
-  it.each(["history", "presence", "job"])("refuses the reserved command %s as not_supported", (type) => {
+  it.each(["presence", "job"])("refuses the reserved command %s as not_supported", (type) => {
     expect(refusal(`{"type":"${type}","channel":"a","ref":1}`)).toMatchObject({
       code: "not_supported",
       ref: 1,
@@ -271,13 +317,53 @@ describe("decodeCommand, malformed frames", () => {
   });
 
   it.each([
-    ["since", '{"type":"subscribe","channel":"a","since":"e:1"}'],
-    ["last", '{"type":"subscribe","channel":"a","last":5}'],
-    ["since in a list", '{"type":"subscribe","channels":[{"channel":"b"},{"channel":"a","since":null}]}'],
-    ["key", '{"type":"publish","channel":"a","data":1,"key":"k"}'],
-    ["key of a message", '{"type":"message","channel":"a","data":1,"key":"k"}'],
-  ])("refuses the reserved field %s as not_supported", (_what, text) => {
-    expect(refusal(text).code).toBe("not_supported");
+    ["null"],
+    ["7"],
+    ['""'],
+    ['"e:"'],
+    ['"e:-1"'],
+    ['"e:1.5"'],
+    ['"e:1 "'],
+    ['":1"'],
+    ['"e"'],
+    ['"e:9007199254740992"'],
+    ['"e:99999999999999999999"'],
+    [`"${"e".repeat(129)}:1"`],
+    ['["e:1"]'],
+  ])("refuses the id %s as bad_since", (id) => {
+    for (const frame of [
+      `{"type":"subscribe","channel":"a","since":${id}}`,
+      `{"type":"subscribe","channels":[{"channel":"b"},{"channel":"a","since":${id}}]}`,
+      `{"type":"history","channel":"a","since":${id}}`,
+      `{"type":"history","channel":"a","before":${id}}`,
+    ])
+      expect(refusal(frame)).toMatchObject({ code: "bad_since", channel: "a" });
+  });
+
+  it.each(["0", "-1", "1.5", "1001", "1e9", '"5"', "null", "true"])(
+    "refuses the number %s as bad_limit",
+    (limit) => {
+      for (const frame of [
+        `{"type":"subscribe","channel":"a","last":${limit}}`,
+        `{"type":"history","channel":"a","limit":${limit}}`,
+      ])
+        expect(refusal(frame)).toMatchObject({ code: "bad_limit", channel: "a" });
+    },
+  );
+
+  it.each(["5", "null", '""', '"a b"', '"é"', '"a\\n"', `"${"k".repeat(129)}"`])(
+    "refuses the key %s as bad_key",
+    (key) => {
+      for (const type of ["publish", "message"])
+        expect(refusal(`{"type":"${type}","channel":"a","data":1,"key":${key}}`).code).toBe("bad_key");
+    },
+  );
+
+  it.each([
+    '{"type":"subscribe","channel":"a","since":"e:1","last":1}',
+    '{"type":"history","channel":"a","since":"e:1","before":"e:1"}',
+  ])("refuses two beginnings at once: %s", (frame) => {
+    expect(refusal(frame).code).toBe("bad_frame");
   });
 });
 
@@ -285,7 +371,7 @@ describe("decodeCommand, channels", () => {
   const names = ["a", "0", "chat-123", "user:42:inbox", "A.b_c-d:e", "x".repeat(200)];
   it.each(names)("takes the name %s", (channel) => {
     expect(decodeCommand(JSON.stringify({ type: "subscribe", channel }))).toMatchObject({
-      channels: [channel],
+      channels: [{ channel }],
     });
   });
 

@@ -11,9 +11,12 @@ import { token } from "./support/token.ts";
 const unavailable = { code: "backplane_unavailable", temporary: true };
 const interrupted = { type: "subscribed", channel: "chat", resumed: false, reason: "history_lost" };
 
-async function follow(stage: Stage, node: GatewayNode): Promise<Client> {
+/** Subscribed to a channel that has had an event of which the history knows nothing. */
+async function follow(stage: Stage, node: GatewayNode, redis: RedisServer): Promise<Client> {
   const client = await stage.client(node.webSocketUrl, { token: token(), channels: ["chat"] });
   await client.next("subscribed");
+  await redis.cli("PUBLISH", "tidegate:chat", '"the first"');
+  await client.next((frame) => frame.data === "the first");
   return client;
 }
 
@@ -146,7 +149,7 @@ describe.concurrent("a node whose Redis", () => {
   test("is killed and started again keeps its sockets, says so, and heals", async ({ stage }) => {
     const redis = await stage.redis();
     const node = await stage.node({ redis, env: { TIDEGATE_BACKPLANE_GRACE: "1s" } });
-    const client = await follow(stage, node);
+    const client = await follow(stage, node, redis);
     const health = watchHealth(stage, node);
     redis.kill("SIGKILL");
     await redis.process.exited;
@@ -172,7 +175,7 @@ describe.concurrent("a node whose Redis", () => {
   test("hangs notices it within ten seconds, answers all the time, and heals", async ({ stage }) => {
     const redis = await stage.redis();
     const node = await stage.node({ redis, env: { TIDEGATE_BACKPLANE_GRACE: "1s" } });
-    const client = await follow(stage, node);
+    const client = await follow(stage, node, redis);
     const health = watchHealth(stage, node);
     redis.kill("SIGSTOP");
     const [, redAfter] = await Promise.all([
@@ -196,7 +199,7 @@ describe.concurrent("a node whose Redis", () => {
     const redis = await stage.redis();
     const proxy = stage.add(await TcpProxy.start(redis.port));
     const node = await stage.node({ env: { TIDEGATE_REDIS_URL: `redis://127.0.0.1:${proxy.port}` } });
-    const client = await follow(stage, node);
+    const client = await follow(stage, node, redis);
     const health = watchHealth(stage, node);
     expect(proxy.connections).toBe(2);
     proxy.swallow();
@@ -234,7 +237,7 @@ describe.concurrent("behind Sentinel", () => {
     });
     const hosts = watchers.map((watcher) => `127.0.0.1:${watcher.port}`).join(",");
     const node = await stage.node({ env: { TIDEGATE_REDIS_URL: `redis+sentinel://${hosts}/tidegate` } });
-    const client = await follow(stage, node);
+    const client = await follow(stage, node, master);
     await master.cli("PUBLISH", "tidegate:chat", '"before"');
     await client.next((frame) => frame.data === "before");
     return { master, replica, watchers, node, client };
@@ -280,7 +283,7 @@ describe.concurrent("behind Sentinel", () => {
     });
     const url = `rediss+sentinel://:of-the-master@127.0.0.1:${port}/tidegate?sentinel_password=${password}`;
     const node = await stage.node({ env: { TIDEGATE_REDIS_URL: url, TIDEGATE_REDIS_CA_FILE: tls.ca } });
-    const client = await follow(stage, node);
+    const client = await follow(stage, node, master);
     await master.cli("PUBLISH", "tidegate:chat", "1");
     expect(await client.next("message")).toMatchObject({ data: 1 });
     expect(node.output.join("\n")).not.toMatch(/of-the-(master|sentinel)/);

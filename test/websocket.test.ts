@@ -37,6 +37,8 @@ async function publishAll(channel: string, payloads: (string | Buffer)[]): Promi
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 const dataOf = (events: readonly Frame[]) => events.map((event) => event.data);
 
+const ID = expect.stringMatching(/^[0-9a-f]{16}-[0-9a-f]{8}:\d+$/);
+
 describe("a connection", () => {
   test("is welcomed first, and told everything that it needs to know", async ({ stage }) => {
     const options = { token: token({ sub: "ann", expiresIn: 600 }), channels: ["chat"] };
@@ -55,7 +57,7 @@ describe("a connection", () => {
     const expiresIn = client.frames[0]?.expires_in as number;
     expect(expiresIn).toBeGreaterThan(590_000);
     expect(expiresIn).toBeLessThanOrEqual(600_000);
-    expect(await client.next()).toEqual({ type: "subscribed", channel: "chat" });
+    expect(await client.next()).toEqual({ type: "subscribed", channel: "chat", id: ID });
   });
 
   test("has an id of its own", async ({ stage }) => {
@@ -72,7 +74,7 @@ describe("a connection", () => {
     });
     await until("all are answered", () => client.frames.length === 6);
     const answers = client.frames.slice(1);
-    expect(answers).toContainEqual({ type: "subscribed", channel: "chat" });
+    expect(answers).toContainEqual({ type: "subscribed", channel: "chat", id: ID });
     expect(answers.filter((answer) => answer.channel === "news")).toHaveLength(2);
     expect(answers.filter((answer) => answer.code === "bad_channel")).toHaveLength(1);
     expect(answers).toContainEqual(
@@ -100,7 +102,7 @@ describe("a connection", () => {
         .map((frame) => frame.channel)
         .sort(),
     ).toEqual(["chat", "news"]);
-    expect(rest).toContainEqual({ type: "published", channel: "news", ref: 3, listeners: 1 });
+    expect(rest).toContainEqual({ type: "published", channel: "news", ref: 3, id: ID, listeners: 1 });
     expect(rest).toContainEqual(expect.objectContaining({ type: "message", data: "hello", sender: "ann" }));
   });
 });
@@ -208,7 +210,7 @@ describe("binary payloads", () => {
     );
     expect(await bytes.next((frame) => frame.ref === "b")).toMatchObject({ type: "published", listeners: 1 });
     await until("both have it", () => [bytes, json].every((client) => client.events("mixed").length === 1));
-    const base = { type: "image", channel: "mixed", timestamp: expect.any(String), sender: "user-1" };
+    const base = { type: "image", channel: "mixed", id: ID, timestamp: expect.any(String), sender: "user-1" };
     expect(bytes.events("mixed")).toEqual([{ ...base, payload }]);
     expect(json.events("mixed")).toEqual([{ ...base, data_base64: payload.toString("base64") }]);
 
@@ -336,7 +338,7 @@ describe("a frame", () => {
     ['{"type":"publish","channel":"job:1","data":1}', "reserved_channel"],
     ['{"type":"publish","channel":"chat","event":{"type":"welcome","data":1}}', "bad_event"],
     ['{"type":"ping","ref":-1}', "bad_frame"],
-    ['{"type":"history","channel":"chat"}', "not_supported"],
+    ['{"type":"history","channel":"chat","limit":0}', "bad_limit"],
   ])("like %.60s is an error `%s`, and the connection lives", async ([text, code], { stage }) => {
     const client = await stage.client(node.webSocketUrl, { token: token() });
     client.send(text as string);
@@ -356,7 +358,7 @@ describe("limits of a connection", () => {
     const client = await stage.client(node.webSocketUrl, { token: token() });
     client.send({ type: "subscribe", ref: 1, channels: ["a", "b", "c"].map((channel) => ({ channel })) });
     for (const channel of ["a", "b", "c"]) {
-      expect(await client.next()).toEqual({ type: "subscribed", ref: 1, channel });
+      expect(await client.next()).toEqual({ type: "subscribed", ref: 1, channel, id: ID });
     }
     const refused = { type: "error", code: "too_many_channels", temporary: false };
     expect(await client.request({ type: "subscribe", channel: "d" })).toMatchObject(refused);

@@ -1,14 +1,15 @@
 import { isChannel } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { eventTypeOf, senderOf } from "../protocol/commands.ts";
+import { eventTypeOf, historyQueryOf, keyOf, senderOf } from "../protocol/commands.ts";
 import { type JsonLimits, member, members } from "../protocol/json.ts";
-import type { Publisher } from "../session/publisher.ts";
-import { type Answer, json } from "../transport/answer.ts";
+import { type History, historyMembers } from "../session/history.ts";
+import { type Publisher, publishedMembers } from "../session/publisher.ts";
+import { type Answer, json, jsonText } from "../transport/answer.ts";
 import type { Request } from "../transport/http.ts";
 import { jsonBody } from "./body.ts";
 import type { Caller } from "./caller.ts";
 
-/** `{"type"?, "data", "sender"?}` → 201 `{"channel", "listeners"}`: how many nodes heard it. */
+/** `{"type"?, "data", "sender"?}` → 201 `{"channel", "id", "listeners"}`: how many nodes heard it. */
 export async function publish(
   request: Request,
   caller: Caller,
@@ -18,14 +19,32 @@ export async function publish(
   const identity = await caller.identify(request);
   const [channel] = request.params;
   if (!isChannel(channel)) throw new RequestError("bad_channel");
-  if (request.head.idempotencyKey !== undefined) {
-    throw new RequestError("not_supported", "`Idempotency-Key` needs history, which this node does not keep");
-  }
+  const key = keyOf(request.head.idempotencyKey, channel);
   const { text, value } = await jsonBody(request, limits);
   const data = member(members(text), "data");
   if (data === undefined) throw new RequestError("bad_event", "`data` is required");
   const type = eventTypeOf(value.type, channel);
   const sender = senderOf(value.sender, channel);
-  const listeners = await publisher.publish(identity, { channel, type, data, sender, except: undefined });
-  return json(201, { channel, listeners });
+  const event = { channel, type, data, sender, except: undefined, key };
+  return json(201, { channel, ...publishedMembers(await publisher.publish(identity, event)) });
+}
+
+/** `?since=<id>` or `?before=<id>`, `&limit=` → 200 `{"channel", "id", "events", "more"}`, oldest first. */
+export async function history(request: Request, caller: Caller, history: History): Promise<Answer> {
+  const identity = await caller.identify(request);
+  const [channel] = request.params;
+  if (!isChannel(channel)) throw new RequestError("bad_channel");
+  const { query } = request.head;
+  const limit = query.get("limit");
+  const page = await history.read(
+    identity,
+    channel,
+    historyQueryOf({
+      channel,
+      since: query.get("since") ?? undefined,
+      before: query.get("before") ?? undefined,
+      limit: limit === null ? undefined : /^\d{1,9}$/.test(limit) ? Number(limit) : limit,
+    }),
+  );
+  return jsonText(200, `{"channel":"${channel}",${historyMembers(page)}}`);
 }

@@ -1,16 +1,18 @@
 import type { Grant } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { JsonLimits } from "../protocol/json.ts";
+import type { History } from "../session/history.ts";
 import type { Publisher } from "../session/publisher.ts";
 import type { Route } from "../transport/http.ts";
 import { Caller } from "./caller.ts";
-import { publish } from "./events.ts";
+import { history, publish } from "./events.ts";
 import { explain } from "./explain.ts";
 import { type RevocationOutlet, revoke } from "./revocations.ts";
 import { connections, type Directory, disconnect } from "./users.ts";
 
 export interface ApiOptions {
   readonly publisher: Publisher;
+  readonly history: History;
   readonly directory: Directory;
   readonly revocations: RevocationOutlet;
   readonly rules: readonly Grant[];
@@ -30,6 +32,11 @@ export function apiRoutes(options: ApiOptions): Route[] {
       method: "post",
       path: "/v1/channels/:channel/events",
       handle: (request) => publish(request, caller, publisher, options.jsonLimits),
+    },
+    {
+      method: "get",
+      path: "/v1/channels/:channel/events",
+      handle: (request) => history(request, caller, options.history),
     },
     { method: "get", path: "/v1/explain", handle: (request) => explain(request, caller, rules) },
     {

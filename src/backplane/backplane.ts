@@ -1,25 +1,21 @@
 import type { EncodedEvent } from "../hub/encoded-event.ts";
+import type { Feed } from "../hub/feed.ts";
 import { RequestError } from "../protocol/codes.ts";
+import type { Publication, Published } from "../protocol/publication.ts";
 
 /**
- * What carries events between nodes.
+ * What carries events between nodes, and gives them back after a gap.
  *
- * Delivery: at most once, to the nodes that listen when it is published. Order: per channel, as published by one
- * publisher. Echo: a node hears its own publications too, so that local and remote delivery share one path.
+ * Delivery: to the nodes that listen when it is published, at most once. What was missed is in the history: an event's
+ * position and the check of the one before it show whether anything lies between. Order: per channel, as published by
+ * one publisher. Echo: a node hears its own publications too, so that local and remote delivery share one path.
  * A failure is temporary and told to the caller; what was subscribed heals by itself.
  */
-export interface Backplane {
+export interface Backplane extends Feed {
   /** Begins to connect, and keeps at it until `close`. */
   start(): void;
-  /**
-   * Resolves when every event published from then on will reach this node. Calls take effect in the order made,
-   * `unsubscribe` included. A rejected call leaves nothing behind; what resolved survives reconnects.
-   * @throws {RequestError} backplane_unavailable
-   */
-  subscribe(channel: string): Promise<void>;
-  unsubscribe(channel: string): void;
-  /** @returns how many nodes heard it @throws {RequestError} backplane_unavailable */
-  publish(event: EncodedEvent): Promise<number>;
+  /** Keeps it, where the channel has a history, and sends it. @throws {RequestError} key_reused, backplane_unavailable */
+  publish(event: Publication): Promise<Published>;
   /**
    * Tells a revocation to every node, also to those that are away or start later, and keeps it until then (ms since the
    * epoch). @throws {RequestError} backplane_unavailable, too_many_revocations

@@ -1,5 +1,9 @@
-import type { EncodedEvent } from "../hub/encoded-event.ts";
+import type { Keeps, Page } from "../hub/feed.ts";
+import type { Position } from "../protocol/position.ts";
+import type { Publication, Published } from "../protocol/publication.ts";
 import { type Backplane, type BackplaneEvents, checkRevocations, forgetEnded } from "./backplane.ts";
+import { type HistoryRule, historyOf } from "./history.ts";
+import { MemoryHistory } from "./memory-history.ts";
 
 /** The same promises within one process: development, tests, and one node without Redis. */
 export class MemoryBackplane implements Backplane {
@@ -11,10 +15,14 @@ export class MemoryBackplane implements Backplane {
   readonly #counts = new Map<string, number>();
   readonly #node: string;
   readonly #events: BackplaneEvents;
+  readonly #rules: readonly HistoryRule[];
+  readonly #history: MemoryHistory;
   readonly knowsRevocations = true;
 
-  constructor(node: string, events: BackplaneEvents) {
+  constructor(node: string, rules: readonly HistoryRule[], events: BackplaneEvents) {
     this.#node = node;
+    this.#rules = rules;
+    this.#history = new MemoryHistory(rules);
     this.#events = events;
   }
 
@@ -28,10 +36,27 @@ export class MemoryBackplane implements Backplane {
     this.#channels.delete(channel);
   }
 
-  async publish(event: EncodedEvent): Promise<number> {
-    if (!this.#channels.has(event.channel)) return 0;
-    this.#events.event(event, "framed");
-    return 1;
+  async publish(publication: Publication): Promise<Published> {
+    const { id, event } = this.#history.append(publication);
+    const heard = event !== undefined && this.#channels.has(publication.channel);
+    if (heard) this.#events.event(event, "framed");
+    return { id, listeners: heard ? 1 : 0, repeated: event === undefined };
+  }
+
+  keeps(channel: string): Keeps | undefined {
+    return historyOf(this.#rules, channel);
+  }
+
+  async head(channel: string): Promise<Position | undefined> {
+    return this.#history.head(channel);
+  }
+
+  async readAfter(channel: string, offset: number, limit: number): Promise<Page> {
+    return this.#history.readAfter(channel, offset, limit);
+  }
+
+  async readBefore(channel: string, offset: number, limit: number): Promise<Page> {
+    return this.#history.readBefore(channel, offset, limit);
   }
 
   async revoke(revocation: string, until: number): Promise<void> {

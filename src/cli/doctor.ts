@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:net";
 import { Redis } from "ioredis";
-import { parseRedisUrl } from "../backplane/redis-url.ts";
+import { parseRedisUrl } from "../backplane/redis/redis-url.ts";
 import type { Config } from "../config/config.ts";
 import { loadUws, platform } from "../transport/uws.ts";
 

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { pemBlocks, publicKey, secretKey } from "../auth/keys.ts";
-import { parseRedisUrl } from "../backplane/redis-url.ts";
+import { parseRedisUrl } from "../backplane/redis/redis-url.ts";
 import type { Values } from "./options.ts";
 
 /** Redis channels and Prometheus labels hold it; `tidegate.` begins what is internal. */

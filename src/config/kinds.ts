@@ -2,6 +2,7 @@ import { BlockList, isIP } from "node:net";
 import { type Grant, parseRules } from "../auth/grants.ts";
 import { pemBlocks } from "../auth/keys.ts";
 import { isOrigin, type OriginRule } from "../auth/origin.ts";
+import { type HistoryRule, parseHistory } from "../backplane/history.ts";
 
 /**
  * A kind of option value: how its text is read. `read` throws an Error that completes the sentence
@@ -169,5 +170,31 @@ export const rules: Kind<readonly Grant[]> = {
       throw new Error('is not JSON like {"public:*":["subscribe"],"user:{sub}:*":["subscribe","publish"]}');
     }
     return parseRules(parsed, "it");
+  },
+};
+
+/** What channels keep, as JSON. */
+export const history: Kind<readonly HistoryRule[]> = {
+  name: "JSON",
+  read(value) {
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(value);
+    } catch {
+      throw new Error('is not JSON like {"*":{"size":1000,"time":"10m"},"secret-*":"off"}');
+    }
+    return parseHistory(parsed, duration(1_000, 31_536_000_000).read);
+  },
+};
+
+/** Begins the names of keys and channels in Redis. */
+export const prefix: Kind<string> = {
+  name: "text",
+  read(value) {
+    if (!/^[A-Za-z0-9_.-]{1,64}$/.test(value))
+      throw new Error(
+        `"${value.slice(0, 100)}" does not match [A-Za-z0-9_.-]{1,64}: a : ends it in every key`,
+      );
+    return value;
   },
 };

@@ -117,9 +117,9 @@ export const OPTIONS = {
     about: "redis://, rediss:// or redis+sentinel://h1:26379,h2:26379/<master>. Unset: one node alone.",
   }),
   redis_prefix: option({
-    kind: kind.text,
+    kind: kind.prefix,
     default: "tidegate",
-    about: "Begins every Redis channel: separates environments on one Redis.",
+    about: "Begins every Redis channel and key: separates environments on one Redis.",
   }),
   redis_ca: option({
     kind: kind.pem,
@@ -130,6 +130,19 @@ export const OPTIONS = {
     kind: kind.duration(0, 3_600_000),
     default: "5s",
     about: "How long Redis may be away before the node says that it is not ready.",
+  }),
+
+  history: option({
+    kind: kind.history,
+    default: '{"*":{"size":1000,"time":"10m"}}',
+    about:
+      'What channels keep of what is published other than by plain `PUBLISH`, so that clients can resume: at most so many events, for so long; `"off"`: nothing. The most specific pattern counts. The same on all nodes.',
+  }),
+  recent_bytes: option({
+    kind: kind.size(0, 2 ** 34),
+    default: "32MiB",
+    about:
+      "Of events that a node holds for clients that come back; what is not there is read from Redis. 0: none.",
   }),
 
   heartbeat: option({

@@ -1,5 +1,6 @@
 import { joinBinary } from "../protocol/binary.ts";
 import { type EventHead, encodeBase64Event, encodeEvent, encodeHead } from "../protocol/event.ts";
+import type { Position } from "../protocol/position.ts";
 
 /** An event as it leaves: encoded once, the same bytes to everybody. */
 export interface EncodedEvent {
@@ -10,18 +11,34 @@ export interface EncodedEvent {
   readonly binary: Uint8Array | undefined;
   /** The connection that asked not to hear its own event. */
   readonly except: string | undefined;
+  /** Undefined when the history does not hold it. */
+  readonly position: Position | undefined;
+  /** The check of the event before it, which says that it belongs right behind that one. */
+  readonly previous: string;
+}
+
+/** Where an event stands in its channel's history. */
+export interface Place {
+  readonly position: Position;
+  readonly previous: string;
 }
 
 /** Encodes an event for all its readers. A string is JSON text and goes out verbatim; bytes are a binary payload. */
-export function encode(head: EventHead, data: string | Uint8Array, except?: string): EncodedEvent {
+export function encode(
+  head: EventHead,
+  data: string | Uint8Array,
+  except?: string,
+  place?: Place,
+): EncodedEvent {
   const { channel } = head;
+  const { position, previous = "" } = place ?? {};
+  const rest = { channel, except, position, previous };
   if (typeof data === "string")
-    return { channel, text: Buffer.from(encodeEvent(head, data)), binary: undefined, except };
+    return { ...rest, text: Buffer.from(encodeEvent(head, data)), binary: undefined };
   const base64 = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString("base64");
   return {
-    channel,
+    ...rest,
     text: Buffer.from(encodeBase64Event(head, base64)),
     binary: joinBinary(encodeHead(head), data),
-    except,
   };
 }

@@ -1,58 +1,61 @@
+import type { LossReason } from "../protocol/frames.ts";
+import type { Position } from "../protocol/position.ts";
+import { Channel, type ChannelContext, type ContinuityCounts } from "./channel.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
-
-/** What the hub needs of the other nodes. */
-export interface Feed {
-  /**
-   * Resolves when every event published from then on will reach this node.
-   * Calls take effect in the order made, `unsubscribe` included. A rejected call leaves nothing behind.
-   * @throws {RequestError} backplane_unavailable
-   */
-  subscribe(channel: string): Promise<void>;
-  unsubscribe(channel: string): void;
-}
+import type { Feed } from "./feed.ts";
+import { RecentBudget } from "./recent.ts";
 
 /** What the hub needs of a transport. */
 export interface Edge {
   /** Puts an event on the wire of every connection that has joined its channel. Never throws. */
   broadcast(event: EncodedEvent): void;
+  /** Tells every one of them that events of the channel may be missing for it, and from where on it goes on. */
+  lost(channel: string, position: Position | undefined, reason: LossReason): void;
 }
 
-interface Channel {
-  readonly name: string;
-  /** Subscriptions, and those who wait for `live` to have one. */
-  interest: number;
-  readonly live: Promise<void>;
-}
+/** Channels told of an interruption in one turn of the event loop: a full node has more than one should take. */
+const TOLD_PER_TURN = 200;
 
 /** Which channels this node listens to, and the one place that fans out. Who listens to them, the edges know. */
 export class Hub {
-  readonly #feed: Feed;
-  readonly #edge: Edge;
+  readonly #context: ChannelContext;
   readonly #channels = new Map<string, Channel>();
+  readonly #budget: RecentBudget;
   /** Session and channel pairs. */
   subscriptions = 0;
 
-  constructor(feed: Feed, edge: Edge) {
-    this.#feed = feed;
-    this.#edge = edge;
+  /** @param recentBytes of events that are held for those who come back */
+  constructor(feed: Feed, edge: Edge, recentBytes: number, counts: ContinuityCounts) {
+    this.#budget = new RecentBudget(recentBytes);
+    this.#context = {
+      feed,
+      budget: this.#budget,
+      counts,
+      broadcast: (event) => edge.broadcast(event),
+      lost: (channel, position, reason) => edge.lost(channel, position, reason),
+    };
   }
 
   get channels(): number {
     return this.#channels.size;
   }
 
+  get recentBytes(): number {
+    return this.#budget.bytes;
+  }
+
   /**
    * Resolves when events of the channel come in; the first local listener subscribes the node. Who was answered owes
    * one `unsubscribe`.
-   * @returns the hub's own copy of the name: the caller's was cut out of a frame or URL, which it keeps alive
+   * @returns with the hub's own copy of the name: the caller's was cut out of a frame or URL, which it keeps alive
    * @throws {RequestError} backplane_unavailable
    */
-  async subscribe(name: string): Promise<string> {
+  async subscribe(name: string): Promise<Channel> {
     const channel = this.#channels.get(name) ?? this.#open(name);
     channel.interest++;
     await channel.live; // one that failed is forgotten already, with all who waited for it
     this.subscriptions++;
-    return channel.name;
+    return channel;
   }
 
   /** The last local listener unsubscribes the node. */
@@ -62,20 +65,34 @@ export class Hub {
     this.subscriptions--;
     if (--channel.interest > 0) return;
     this.#channels.delete(name);
-    this.#feed.unsubscribe(name);
+    channel.close();
+    this.#context.feed.unsubscribe(name);
   }
 
   deliver(event: EncodedEvent): void {
-    if (!this.#channels.has(event.channel)) return; // the last listener left while it was on its way
-    this.#edge.broadcast(event);
+    // Else the last listener left while it was on its way.
+    this.#channels.get(event.channel)?.receive(event);
+  }
+
+  /** The way to the other nodes was broken and is mended: what was missed is fetched, or told. */
+  interrupted(): void {
+    const channels = [...this.#channels.values()].values();
+    const some = () => {
+      for (let i = 0; i < TOLD_PER_TURN; i++) {
+        const next = channels.next();
+        if (next.done) return;
+        void next.value.interrupted();
+      }
+      setImmediate(some);
+    };
+    some();
   }
 
   #open(name: string): Channel {
-    const live = this.#feed.subscribe(name);
-    const channel: Channel = { name, interest: 0, live };
+    const channel = new Channel(name, this.#context.feed.keeps(name), this.#context);
     this.#channels.set(name, channel);
     // Whoever comes after the failure tries anew; those who wait now get the rejection themselves.
-    live.catch(() => this.#channels.delete(name));
+    channel.live.catch(() => this.#channels.delete(name));
     return channel;
   }
 }

@@ -116,6 +116,36 @@ export const CODES = {
     title: "This node does not offer that feature",
     cure: "`welcome.features` lists what is there.",
   },
+  bad_since: {
+    status: 400,
+    temporary: false,
+    title: "This is not the id of an event",
+    cure: "Send an `id` exactly as it came.",
+  },
+  bad_limit: {
+    status: 400,
+    temporary: false,
+    title: "The number of events is out of bounds",
+    cure: "An integer from 1 to 1000.",
+  },
+  bad_key: {
+    status: 400,
+    temporary: false,
+    title: "The idempotency key is malformed",
+    cure: "1–128 printable ASCII characters, without spaces.",
+  },
+  key_reused: {
+    status: 409,
+    temporary: false,
+    title: "The idempotency key was used for another event",
+    cure: "A key stands for one event, for five minutes, per channel and publisher. Use a new one.",
+  },
+  history_gone: {
+    status: 410,
+    temporary: false,
+    title: "The history does not reach back to this event",
+    cure: "Read it without `since`. How much is kept says TIDEGATE_HISTORY.",
+  },
   bad_channel: {
     status: 400,
     temporary: false,

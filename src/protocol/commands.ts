@@ -2,9 +2,27 @@ import { isChannel } from "./channel.ts";
 import { RequestError } from "./codes.ts";
 import { isEventType } from "./event.ts";
 import { checkComplexity, isObject, type JsonLimits, type Member, member, members, parse } from "./json.ts";
+import { type Position, parseId } from "./position.ts";
 
 /** Comes back in the reply: an integer from 0 to 2⁵³ − 1, or a string of up to 64 characters. */
 export type Ref = number | string;
+
+/** Where a subscription begins: behind an event, or some events back. */
+export type Start = { readonly since: Position } | { readonly last: number };
+
+export interface Subscribe {
+  readonly channel: string;
+  /** Undefined: with what comes next. */
+  readonly start: Start | undefined;
+}
+
+/** Which part of a channel's history: forwards from `since`, or backwards from `before`, or from the newest event. */
+export interface HistoryQuery {
+  readonly since: Position | undefined;
+  readonly before: Position | undefined;
+  /** 1 to `MAX_HISTORY_LIMIT`. */
+  readonly limit: number;
+}
 
 export interface Publish {
   readonly type: "publish";
@@ -18,13 +36,21 @@ export interface Publish {
   readonly echo: boolean;
   /** Who the event says it is from; needs the grant `publish_as`. */
   readonly sender: string | undefined;
+  /** The idempotency key. */
+  readonly key: string | undefined;
 }
 
 export type Command =
   | { readonly type: "auth"; readonly ref: Ref | undefined; readonly token: string }
-  | { readonly type: "subscribe"; readonly ref: Ref | undefined; readonly channels: readonly string[] }
+  | { readonly type: "subscribe"; readonly ref: Ref | undefined; readonly channels: readonly Subscribe[] }
   | { readonly type: "unsubscribe"; readonly ref: Ref | undefined; readonly channel: string }
   | Publish
+  | {
+      readonly type: "history";
+      readonly ref: Ref | undefined;
+      readonly channel: string;
+      readonly query: HistoryQuery;
+    }
   | { readonly type: "ping"; readonly ref: Ref | undefined };
 
 /** A frame that is no command. `ref` is what could be read of it. */
@@ -38,6 +64,9 @@ export class CommandError extends RequestError {
 
 /** Channels in one `subscribe` frame. */
 export const MAX_CHANNELS_PER_FRAME = 1000;
+/** Events in one answer. */
+export const MAX_HISTORY_LIMIT = 1000;
+const DEFAULT_HISTORY_LIMIT = 100;
 
 /**
  * A client's frame as a command. With `payload` the text is the JSON part of a binary frame.
@@ -99,6 +128,7 @@ function decode(
     case "ping":
       return { type: "ping", ref };
     case "history":
+      return { type: "history", ref, channel: channelOf(frame), query: historyQueryOf(frame) };
     case "presence":
     case "job":
       throw new RequestError("not_supported", `\`${frame.type}\` is not offered by this node`);
@@ -112,7 +142,7 @@ function channelOf(frame: Record<string, unknown>): string {
   return frame.channel;
 }
 
-function subscribeChannels(frame: Record<string, unknown>): string[] {
+function subscribeChannels(frame: Record<string, unknown>): Subscribe[] {
   const { channels } = frame;
   if (channels === undefined) return [oneSubscription(frame)];
   if (!Array.isArray(channels) || channels.length === 0 || channels.length > MAX_CHANNELS_PER_FRAME) {
@@ -127,16 +157,43 @@ function subscribeChannels(frame: Record<string, unknown>): string[] {
   });
 }
 
-function oneSubscription(item: Record<string, unknown>): string {
+function oneSubscription(item: Record<string, unknown>): Subscribe {
   const channel = channelOf(item);
-  if (item.since !== undefined || item.last !== undefined) {
-    throw new RequestError(
-      "not_supported",
-      "`since` and `last` need history, which this node does not keep",
-      { channel },
-    );
-  }
-  return channel;
+  const { since, last } = item;
+  if (since !== undefined && last !== undefined)
+    throw new RequestError("bad_frame", "`since` and `last` exclude each other", { channel });
+  if (since !== undefined) return { channel, start: { since: positionOf(since, "since", channel) } };
+  if (last !== undefined) return { channel, start: { last: limitOf(last, "last", channel) } };
+  return { channel, start: undefined };
+}
+
+/** @throws {RequestError} bad_since */
+export function positionOf(id: unknown, field: string, channel: string): Position {
+  const position = parseId(id);
+  if (!position)
+    throw new RequestError("bad_since", `\`${field}\` is the id of an event: <text>:<digits>`, { channel });
+  return position;
+}
+
+/** @throws {RequestError} bad_limit */
+function limitOf(value: unknown, field: string, channel: string): number {
+  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > MAX_HISTORY_LIMIT)
+    throw new RequestError("bad_limit", `\`${field}\` is an integer from 1 to ${MAX_HISTORY_LIMIT}`, {
+      channel,
+    });
+  return value as number;
+}
+
+/** Of a frame, or of a query whose numbers are numbers. @throws {RequestError} bad_since, bad_limit, bad_frame */
+export function historyQueryOf({ channel, since, before, limit }: Record<string, unknown>): HistoryQuery {
+  const of = String(channel);
+  if (since !== undefined && before !== undefined)
+    throw new RequestError("bad_frame", "`since` and `before` exclude each other", { channel: of });
+  return {
+    since: since === undefined ? undefined : positionOf(since, "since", of),
+    before: before === undefined ? undefined : positionOf(before, "before", of),
+    limit: limit === undefined ? DEFAULT_HISTORY_LIMIT : limitOf(limit, "limit", of),
+  };
 }
 
 function decodePublish(
@@ -159,25 +216,29 @@ function decodePublish(
     channel,
     eventType: eventTypeOf(event?.type, channel),
     data,
-    echo: echoOf(frame),
+    echo: frame.echo !== false,
     sender: senderOf(event?.sender, channel),
+    key: keyOf(frame.key, channel),
   };
 }
 
 /** The articles' form: `{"type":"message","text":"Hi back!"}`; without `data` the remaining keys are the data. */
 function decodeMessage(frame: Record<string, unknown>, ref: Ref | undefined, text: string): Publish {
   const fields = members(text);
+  const channel = frame.channel === undefined ? undefined : channelOf(frame);
   return {
     type: "publish",
     ref,
-    channel: frame.channel === undefined ? undefined : channelOf(frame),
+    channel,
     eventType: "message",
     data: member(fields, "data") ?? remainder(fields),
-    echo: echoOf(frame),
+    echo: frame.echo !== false,
     sender: undefined,
+    key: keyOf(frame.key, channel),
   };
 }
 
+const KEY = /^[\x21-\x7e]{1,128}$/;
 const PROTOCOL_FIELDS = new Set(["type", "ref", "channel", "key", "echo"]);
 
 function remainder(fields: readonly Member[]): string {
@@ -185,11 +246,11 @@ function remainder(fields: readonly Member[]): string {
   return `{${rest.map((m) => `${m.rawKey}:${m.value}`).join(",")}}`;
 }
 
-function echoOf(frame: Record<string, unknown>): boolean {
-  if (frame.key !== undefined) {
-    throw new RequestError("not_supported", "`key` needs history, which this node does not keep");
-  }
-  return frame.echo !== false;
+/** An idempotency key. @throws {RequestError} bad_key */
+export function keyOf(key: unknown, channel: string | undefined): string | undefined {
+  if (key === undefined) return undefined;
+  if (typeof key !== "string" || !KEY.test(key)) throw new RequestError("bad_key", undefined, { channel });
+  return key;
 }
 
 /** The type of an event to publish; `message` when none is given. @throws {RequestError} bad_event */

@@ -30,6 +30,8 @@ export function isEventType(type: unknown): type is string {
 export interface EventHead {
   readonly type: string;
   readonly channel: string;
+  /** Of an event that the channel's history holds. */
+  readonly id?: string | undefined;
   /** RFC 3339. */
   readonly timestamp: string;
   /** Who published it, set by the gateway. */
@@ -38,24 +40,25 @@ export interface EventHead {
 
 /** Beginning of an event's frame up to its payload. `type` and `channel` have passed their grammar: no escaping. */
 function open(head: EventHead): string {
-  return `{"type":"${head.type}","channel":"${head.channel}","timestamp":"${head.timestamp}"`;
+  const id = head.id === undefined ? "" : `,"id":"${head.id}"`;
+  return `{"type":"${head.type}","channel":"${head.channel}"${id},"timestamp":"${head.timestamp}"`;
 }
 
-function close(head: EventHead): string {
-  return head.sender === undefined ? "}" : `,"sender":${JSON.stringify(head.sender)}}`;
+function sender(head: EventHead): string {
+  return head.sender === undefined ? "" : `,"sender":${JSON.stringify(head.sender)}`;
 }
 
 /** The frame of an event whose payload is the JSON text `data`. */
 export function encodeEvent(head: EventHead, data: string): string {
-  return `${open(head)},"data":${data}${close(head)}`;
+  return `${open(head)},"data":${data}${sender(head)}}`;
 }
 
-/** The frame of an event with a binary payload for clients that speak JSON only. */
+/** The frame of an event with a binary payload for clients that speak JSON only: `encodeHead`, and the payload. */
 export function encodeBase64Event(head: EventHead, base64: string): string {
-  return `${open(head)},"data_base64":"${base64}"${close(head)}`;
+  return `${open(head)}${sender(head)},"data_base64":"${base64}"}`;
 }
 
 /** The JSON in front of a binary frame's payload (see `binary.ts`). */
 export function encodeHead(head: EventHead): string {
-  return open(head) + close(head);
+  return `${open(head)}${sender(head)}}`;
 }

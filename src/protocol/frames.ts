@@ -1,5 +1,6 @@
 import type { CloseReason, Code } from "./codes.ts";
 import type { Ref } from "./commands.ts";
+import { formatId, type Position } from "./position.ts";
 
 /** The subprotocols, best first for a client that offers several. */
 export const SUBPROTOCOLS = ["tidegate.v1", "tidegate.v1.binary"] as const;
@@ -30,6 +31,28 @@ export interface Welcome {
   readonly reconnect: { readonly min: number; readonly max: number };
 }
 
+/**
+ * Why what was missed cannot follow. `trimmed`: it was kept, and is no more; `forked`: Redis went back in time, and what
+ * was there is another's; `history_lost`: Redis lost it all, or it was deleted; `no_history`: the channel keeps none;
+ * `slow_backplane`: Redis does not give it in time; `subscribed`: the channel is subscribed already, and nothing is missing.
+ */
+export type LossReason =
+  | "trimmed"
+  | "forked"
+  | "history_lost"
+  | "no_history"
+  | "slow_backplane"
+  | "subscribed";
+
+/** Tells a subscriber that events may be missing for it, and from where on it goes on. */
+export function lostFrame(channel: string, position: Position | undefined, reason: LossReason): ServerFrame {
+  return { type: "subscribed", channel, ...withId(position), resumed: false, reason };
+}
+
+export function withId(position: Position | undefined): { id?: string } {
+  return position ? { id: formatId(position) } : {};
+}
+
 /** Server to client: everything but events, which are encoded once for all (see `event.ts`). */
 export type ServerFrame =
   | Welcome
@@ -38,12 +61,25 @@ export type ServerFrame =
       readonly type: "subscribed";
       readonly ref?: Ref;
       readonly channel: string;
-      /** Without `ref`, at any time: continuity was lost on a live subscription. */
-      readonly resumed?: false;
-      readonly reason?: "history_lost";
+      /** Where the channel is; missing when it keeps no history. What follows goes on from there, or leads up to it. */
+      readonly id?: string;
+      /** After `since` or `last`: whether all that was missed follows. Without `ref`, at any time: continuity was lost. */
+      readonly resumed?: boolean;
+      /** How many events follow that were published before. */
+      readonly missed?: number;
+      readonly reason?: LossReason;
     }
   | { readonly type: "unsubscribed"; readonly ref?: Ref; readonly channel: string; readonly code?: Code }
-  | { readonly type: "published"; readonly ref: Ref; readonly channel: string; readonly listeners: number }
+  | {
+      readonly type: "published";
+      readonly ref: Ref;
+      readonly channel: string;
+      /** Missing on a channel that keeps no history. */
+      readonly id?: string;
+      readonly listeners: number;
+      /** The idempotency key was used for the same before: nothing was published now. */
+      readonly repeated?: true;
+    }
   | { readonly type: "pong"; readonly ref?: Ref }
   | {
       /** The connection will be closed: open the next one, then drop this one. */

@@ -1,3 +1,4 @@
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { CloseReason } from "../protocol/codes.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
 
@@ -12,6 +13,14 @@ export interface Connection {
   leave(channel: string): void;
   /** All in one write, behind the events that came before. */
   send(...frames: readonly ServerFrame[]): void;
+  /** A frame that is encoded already. */
+  sendText(text: string): void;
+  /** To it alone, likewise in one write; without those that it asked not to hear. */
+  sendEvents(events: readonly EncodedEvent[]): void;
+  /** What it was sent and has not taken. */
+  readonly queuedBytes: number;
+  /** Resolves when it has taken some or is gone; false: nothing within that time. */
+  drained(withinMs: number): Promise<boolean>;
   /** Ends the connection; the session hears `end` as for any other end. */
   close(reason: CloseReason): void;
 }

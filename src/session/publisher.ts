@@ -1,29 +1,24 @@
 import { type Grant, may } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
-import { type EncodedEvent, encode } from "../hub/encoded-event.ts";
 import { isReservedChannel } from "../protocol/channel.ts";
 import { type Code, RequestError } from "../protocol/codes.ts";
-import { timestamp } from "../protocol/timestamp.ts";
+import type { Publication, Published } from "../protocol/publication.ts";
 
 /** An event that somebody wants published. */
-export interface Publication {
-  readonly channel: string;
-  readonly type: string;
-  /** JSON text, verbatim, or the bytes of a binary payload. */
-  readonly data: string | Uint8Array;
+export interface Request extends Omit<Publication, "key"> {
   /** Who it should say it is from; needs `publish_as`. */
   readonly sender: string | undefined;
-  /** The connection that must not hear it. */
-  readonly except: string | undefined;
+  /** The idempotency key: the publisher's own, per channel. */
+  readonly key: string | undefined;
 }
 
-/** Carries an event to every node, this one included. */
+/** Carries an event to every node, this one included, and keeps it where its channel has a history. */
 export interface Outlet {
-  /** @returns how many nodes heard it @throws {RequestError} backplane_unavailable */
-  publish(event: EncodedEvent): Promise<number>;
+  /** @throws {RequestError} key_reused, backplane_unavailable */
+  publish(event: Publication): Promise<Published>;
 }
 
-/** The one way in for events from clients and from the API: authorise, stamp, encode once, hand to the backplane. */
+/** The one way in for events from clients and from the API: authorise, say who it is from, hand to the backplane. */
 export class Publisher {
   readonly #outlet: Outlet;
   readonly #rules: readonly Grant[];
@@ -35,33 +30,29 @@ export class Publisher {
     this.#count = count;
   }
 
-  /** @returns how many nodes heard it @throws {RequestError} forbidden, reserved_channel, backplane_unavailable */
-  async publish(identity: Identity, event: Publication): Promise<number> {
+  /** @throws {RequestError} forbidden, reserved_channel, key_reused, backplane_unavailable */
+  async publish(identity: Identity, event: Request): Promise<Published> {
     try {
-      const listeners = await this.#publish(identity, event);
+      const published = await this.#publish(identity, event);
       this.#count("ok");
-      return listeners;
+      return published;
     } catch (error) {
       this.#count(error instanceof RequestError ? error.code : "internal");
       throw error;
     }
   }
 
-  async #publish(identity: Identity, event: Publication): Promise<number> {
+  async #publish(identity: Identity, event: Request): Promise<Published> {
     const { channel } = event;
     if (isReservedChannel(channel)) throw new RequestError("reserved_channel", undefined, { channel });
     authorise(identity, "publish", channel, this.#rules);
-    const head = {
-      type: event.type,
-      channel,
-      timestamp: timestamp(Date.now()),
-      sender: this.#sender(identity, event),
-    };
-    return await this.#outlet.publish(encode(head, event.data, event.except));
+    const sender = this.#sender(identity, event);
+    const key = event.key === undefined ? undefined : { name: event.key, scope: identity.user };
+    return await this.#outlet.publish({ ...event, sender, key });
   }
 
   /** Everybody speaks for themselves; a backend with `publish_as` may speak for others. */
-  #sender(identity: Identity, { channel, sender = identity.user }: Publication): string {
+  #sender(identity: Identity, { channel, sender = identity.user }: Request): string {
     if (sender !== identity.user) authorise(identity, "publish_as", channel, this.#rules);
     return sender;
   }
@@ -80,4 +71,13 @@ export function authorise(
     channel,
     hint: `would be granted by ${decision.cure}`,
   });
+}
+
+/** As a client or a caller is told. */
+export function publishedMembers({ id, listeners, repeated }: Published): {
+  id?: string;
+  listeners: number;
+  repeated?: true;
+} {
+  return { ...(id === undefined ? {} : { id }), listeners, ...(repeated ? { repeated } : {}) };
 }

@@ -10,20 +10,23 @@ import {
   type Command,
   CommandError,
   decodeCommand,
+  type HistoryQuery,
   type Publish,
   type Ref,
   refOf,
+  type Subscribe,
 } from "../protocol/commands.ts";
-import type { ServerFrame } from "../protocol/frames.ts";
+import { type LossReason, type ServerFrame, withId } from "../protocol/frames.ts";
 import type { JsonLimits } from "../protocol/json.ts";
 import { ChannelOrder, MAX_UNDER_WAY } from "./channel-order.ts";
 import type { Connection } from "./connection.ts";
 import type { Deadlines, Mortal } from "./deadlines.ts";
-import { authorise, type Publisher } from "./publisher.ts";
+import { type History, historyMembers } from "./history.ts";
+import { authorise, type Publisher, publishedMembers } from "./publisher.ts";
 import { Rate } from "./rate.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Registered, Sessions } from "./sessions.ts";
-import { Subscriptions } from "./subscriptions.ts";
+import { type Begun, Subscriptions } from "./subscriptions.ts";
 import type { Counted, Users } from "./users.ts";
 
 /** What all sessions of a node share. */
@@ -32,6 +35,7 @@ export interface SessionContext {
   readonly sessions: Sessions;
   readonly users: Users;
   readonly publisher: Publisher;
+  readonly history: History;
   readonly deadlines: Deadlines;
   readonly rules: readonly Grant[];
   readonly log: Logger;
@@ -57,11 +61,13 @@ export interface SessionContext {
 export interface SessionCounts {
   command(type: string): void;
   commandError(code: Code): void;
+  /** `resumed`, or why not. */
+  resume(result: "resumed" | LossReason): void;
 }
 
 /** A client may pipeline for this many seconds at its rate. */
 const BURST_SECONDS = 4;
-const FEATURES = ["publish", "binary"];
+const FEATURES = ["publish", "binary", "history", "resume"];
 
 /**
  * One client's conversation: who it is, what it is subscribed to, what it asks for.
@@ -156,14 +162,6 @@ export class Session implements Mortal, Registered, Counted {
     return false;
   }
 
-  interrupted(): void {
-    this.#connection.send(
-      ...[...this.#subscriptions].map(
-        (channel): ServerFrame => ({ type: "subscribed", channel, resumed: false, reason: "history_lost" }),
-      ),
-    );
-  }
-
   obey(revocation: Revocation): void {
     if (!this.#identity || !ends(revocation, this.#identity, this.#openedAt)) return;
     this.#close("openedBefore" in revocation ? "disconnected" : "token_revoked");
@@ -215,6 +213,10 @@ export class Session implements Mortal, Registered, Counted {
     switch (command.type) {
       case "subscribe":
         return this.#subscribeAll(command.channels, command.ref, (frame) => this.#reply(command.ref, frame));
+      case "history":
+        return this.#inOrder(command.channel, command.ref, () =>
+          this.#history(command.channel, command.query, command.ref),
+        );
       case "unsubscribe":
         return this.#inOrder(command.channel, command.ref, async () =>
           this.#unsubscribe(command.channel, command.ref),
@@ -235,7 +237,7 @@ export class Session implements Mortal, Registered, Counted {
 
   /** Each channel costs as a command: a thousand in one frame are no cheaper than in a thousand. */
   #subscribeAll(
-    channels: readonly string[],
+    channels: readonly Subscribe[],
     ref: Ref | undefined,
     answer: (frame: ServerFrame) => void,
   ): void {
@@ -244,16 +246,26 @@ export class Session implements Mortal, Registered, Counted {
       return this.#refuse(new RequestError("too_many_channels", `the limit is ${maxChannels}`), ref);
     }
     this.#rate.charge(Math.max(0, channels.length - 1));
-    for (const channel of channels) {
-      const confirm = () => answer({ type: "subscribed", channel });
-      this.#inOrder(channel, ref, () => this.#subscribe(channel, confirm));
+    for (const { channel, start } of channels) {
+      const confirm = (begun: Begun) => {
+        if (start) this.#context.counts.resume(begun.lost ?? "resumed");
+        answer({ type: "subscribed", channel, ...withId(begun.position), ...resumption(begun) });
+      };
+      const authorised = () =>
+        authorise(this.#identity as Identity, "subscribe", channel, this.#context.rules);
+      this.#inOrder(channel, ref, async () => {
+        if (!this.#ended) await this.#subscriptions.add(channel, start, authorised, confirm);
+      });
     }
   }
 
-  async #subscribe(channel: string, confirm: () => void): Promise<void> {
+  async #history(channel: string, query: HistoryQuery, ref: Ref | undefined): Promise<void> {
     if (this.#ended) return;
-    const authorised = () => authorise(this.#identity as Identity, "subscribe", channel, this.#context.rules);
-    await this.#subscriptions.add(channel, authorised, confirm);
+    const page = await this.#context.history.read(this.#identity as Identity, channel, query);
+    if (this.#ended || ref === undefined) return;
+    this.#connection.sendText(
+      `{"type":"history","ref":${JSON.stringify(ref)},"channel":"${channel}",${historyMembers(page)}}`,
+    );
   }
 
   #unsubscribe(channel: string, ref: Ref | undefined): void {
@@ -262,16 +274,16 @@ export class Session implements Mortal, Registered, Counted {
     this.#reply(ref, { type: "unsubscribed", channel });
   }
 
-  #publish({ ref, eventType, data, echo, sender, ...command }: Publish): void {
+  #publish({ ref, eventType, data, echo, sender, key, ...command }: Publish): void {
     const channel = command.channel ?? this.#subscriptions.only;
     if (channel === undefined) return this.#refuse(new RequestError("channel_required"), ref);
     this.#inOrder(channel, ref, async () => {
       if (this.#ended) return;
       const except = echo ? undefined : this.#connection.id;
-      const event = { channel, type: eventType, data, sender, except };
-      const listeners = await this.#context.publisher.publish(this.#identity as Identity, event);
+      const event = { channel, type: eventType, data, sender, except, key };
+      const published = await this.#context.publisher.publish(this.#identity as Identity, event);
       if (ref !== undefined && !this.#ended)
-        this.#connection.send({ type: "published", ref, channel, listeners });
+        this.#connection.send({ type: "published", ref, channel, ...publishedMembers(published) });
     });
   }
 
@@ -322,7 +334,8 @@ export class Session implements Mortal, Registered, Counted {
     const channels = this.#initial;
     this.#initial = [];
     if (!channels.every(isChannel)) this.#refuse(new RequestError("bad_channel"), undefined);
-    this.#subscribeAll(channels.filter(isChannel), undefined, (frame) => this.#connection.send(frame));
+    const wanted = channels.filter(isChannel).map((channel) => ({ channel, start: undefined }));
+    this.#subscribeAll(wanted, undefined, (frame) => this.#connection.send(frame));
   }
 
   #reply(ref: Ref | undefined, frame: ServerFrame): void {
@@ -356,6 +369,11 @@ export class Session implements Mortal, Registered, Counted {
 function closeReasonOf(error: unknown): CloseReason {
   if (error instanceof RequestError && error.code === "too_many_connections") return error.code;
   return error instanceof TokenError ? error.code : "internal";
+}
+
+function resumption({ missed, lost }: Begun): { resumed?: boolean; missed?: number; reason?: LossReason } {
+  if (lost) return { resumed: false, reason: lost };
+  return missed === undefined ? {} : { resumed: true, missed };
 }
 
 function expiresIn(identity: Identity): number {

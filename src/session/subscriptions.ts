@@ -1,6 +1,23 @@
+import type { Channel } from "../hub/channel.ts";
 import type { Hub } from "../hub/hub.ts";
 import { RequestError } from "../protocol/codes.ts";
+import type { Start } from "../protocol/commands.ts";
+import { type LossReason, lostFrame } from "../protocol/frames.ts";
+import type { Position } from "../protocol/position.ts";
 import type { Connection } from "./connection.ts";
+import { Replay } from "./replay.ts";
+
+/** Where a subscription begins. */
+export interface Begun {
+  /** Of the channel; undefined when it keeps no history. */
+  readonly position: Position | undefined;
+  /** After `since` or `last`: how many events follow that were published before, or why none do. */
+  readonly missed?: number;
+  readonly lost?: LossReason;
+}
+
+/** Events in the first write of a replay. */
+const FIRST = 100;
 
 /** What one session listens to. The events themselves go from the hub to its connection, past the session. */
 export class Subscriptions {
@@ -11,6 +28,8 @@ export class Subscriptions {
   readonly #names = new Set<string>();
   /** Under way at the backplane: counted, so that pipelined ones cannot pass the limit together. */
   #joining: Set<string> | undefined;
+  /** Those that have not reached the newest event yet. */
+  #replays: Map<string, Replay> | undefined;
   #over = false;
 
   constructor(hub: Hub, connection: Connection, limit: number) {
@@ -35,14 +54,20 @@ export class Subscriptions {
    * @param authorise throws when it may not; asked again after the wait, since the token may be another by then
    * @throws {RequestError} too_many_channels, backplane_unavailable
    */
-  async add(channel: string, authorise: () => void, confirm: () => void): Promise<void> {
+  async add(
+    channel: string,
+    start: Start | undefined,
+    authorise: () => void,
+    confirm: (begun: Begun) => void,
+  ): Promise<void> {
     authorise();
-    if (this.#names.has(channel)) return confirm();
+    if (this.#names.has(channel)) return this.#confirmAgain(channel, start, confirm);
     if (this.#limit > 0 && this.#size >= this.#limit) {
       throw new RequestError("too_many_channels", `the limit is ${this.#limit}`, { channel });
     }
+    const joined = await this.#join(channel, start);
     // The hub's copy of the name is kept: this one was cut out of a frame or URL, which it would keep alive.
-    const name = await this.#join(channel);
+    const { name } = joined.channel;
     try {
       if (this.#over) return this.#hub.unsubscribe(name);
       authorise();
@@ -51,24 +76,71 @@ export class Subscriptions {
       throw error;
     }
     this.#names.add(name);
-    confirm();
-    this.#connection.join(name);
+    this.#begin(joined, confirm);
   }
 
-  async #join(channel: string): Promise<string> {
+  async #join(name: string, start: Start | undefined): Promise<Joined> {
     this.#joining ??= new Set();
-    this.#joining.add(channel);
+    this.#joining.add(name);
     try {
-      return await this.#hub.subscribe(channel);
+      const channel = await this.#hub.subscribe(name);
+      if (!start) return { channel };
+      try {
+        return { channel, from: await from(channel, start) };
+      } catch (error) {
+        this.#hub.unsubscribe(channel.name);
+        throw error;
+      }
     } finally {
-      this.#joining.delete(channel);
+      this.#joining.delete(name);
       if (this.#joining.size === 0) this.#joining = undefined;
     }
+  }
+
+  /** All in one turn of the event loop: nothing is published between what is said here and what is heard from here on. */
+  #begin({ channel, from }: Joined, confirm: (begun: Begun) => void): void {
+    const { name, position } = channel;
+    if (!from || "lost" in from || !position) {
+      confirm({ position, ...(from && { lost: from.lost ?? "no_history" }) });
+      return this.#connection.join(name);
+    }
+    confirm({ position, missed: position.offset - from.since.offset });
+    const replay = new Replay(channel, this.#connection, from.since, {
+      caughtUp: () => {
+        this.#forgetReplay(name);
+        this.#connection.join(name);
+      },
+      lost: (reason) => {
+        this.#forgetReplay(name);
+        this.#connection.send(lostFrame(name, channel.position, reason));
+        this.#connection.join(name);
+      },
+    });
+    this.#replays ??= new Map();
+    this.#replays.set(name, replay);
+    replay.start({ events: from.events });
+  }
+
+  async #confirmAgain(
+    name: string,
+    start: Start | undefined,
+    confirm: (begun: Begun) => void,
+  ): Promise<void> {
+    const { position } = await this.#hub.subscribe(name);
+    this.#hub.unsubscribe(name);
+    confirm({ position, ...(start && { lost: "subscribed" }) });
+  }
+
+  #forgetReplay(name: string): void {
+    this.#replays?.delete(name);
+    if (this.#replays?.size === 0) this.#replays = undefined;
   }
 
   /** No event of the channel reaches the connection any more. */
   remove(channel: string): void {
     if (!this.#names.delete(channel)) return;
+    this.#replays?.get(channel)?.stop();
+    this.#forgetReplay(channel);
     this.#connection.leave(channel);
     this.#hub.unsubscribe(channel);
   }
@@ -82,4 +154,23 @@ export class Subscriptions {
   [Symbol.iterator](): Iterator<string> {
     return this.#names.values();
   }
+}
+
+interface Joined {
+  readonly channel: Channel;
+  /** Undefined: from now on. */
+  readonly from?: From;
+}
+
+type From =
+  | { readonly since: Position; readonly events: Replayed; readonly lost?: undefined }
+  | { readonly lost: LossReason };
+type Replayed = Extract<Awaited<ReturnType<Channel["after"]>>, { events: unknown }>["events"];
+
+/** @throws {RequestError} backplane_unavailable */
+async function from(channel: Channel, start: Start): Promise<From> {
+  const since = "since" in start ? start.since : await channel.back(start.last);
+  if (!since) return { lost: "no_history" };
+  const run = await channel.after(since, FIRST);
+  return run.lost ? run : { since, events: run.events };
 }

@@ -9,10 +9,14 @@ export interface Answer {
 }
 
 export function json(status: number, value: unknown): Answer {
+  return jsonText(status, JSON.stringify(value));
+}
+
+export function jsonText(status: number, text: string): Answer {
   return {
     status,
     headers: { "content-type": "application/json", "cache-control": "no-store" },
-    body: `${JSON.stringify(value)}\n`,
+    body: `${text}\n`,
   };
 }
 
@@ -66,6 +70,8 @@ const STATUS_TEXT: Record<number, string> = {
   403: "Forbidden",
   404: "Not Found",
   405: "Method Not Allowed",
+  409: "Conflict",
+  410: "Gone",
   413: "Content Too Large",
   415: "Unsupported Media Type",
   426: "Upgrade Required",

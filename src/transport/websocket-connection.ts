@@ -1,3 +1,4 @@
+import type { EncodedEvent } from "../hub/encoded-event.ts";
 import { splitBinary } from "../protocol/binary.ts";
 import { type CloseReason, CODES, RequestError } from "../protocol/codes.ts";
 import type { ServerFrame } from "../protocol/frames.ts";
@@ -21,6 +22,8 @@ export interface Topics {
   remove(connection: WebSocketConnection): void;
   /** So many bytes are about to be sent. This may cut connections, the one that sends among them. */
   handOn(bytes: number): void;
+  /** Likewise, of events of so many bytes each, to one connection. */
+  handOver(sizes: readonly number[]): void;
   /** Something for it was dropped. May be in the middle of a send: nothing may be done to any socket right now. */
   fellBehind(connection: WebSocketConnection): void;
 }
@@ -62,6 +65,8 @@ export class WebSocketConnection implements Connection, Beating {
   #pingedAt = 0;
   #reason: CloseReason | undefined;
   #linger: NodeJS.Timeout | undefined;
+  /** Those that wait for the client to take what it was sent. */
+  #drained: Set<() => void> | undefined;
 
   constructor(id: string, binary: boolean, maxFrameBytes: number, topics: Topics, counts: WebSocketCounts) {
     this.id = id;
@@ -103,6 +108,7 @@ export class WebSocketConnection implements Connection, Beating {
 
   /** What was queued has gone out, all or some. */
   onDrain(): void {
+    this.#wakeDrained();
     if (this.#linger && this.#socket?.getBufferedAmount() === 0) this.#end("slow");
   }
 
@@ -110,6 +116,7 @@ export class WebSocketConnection implements Connection, Beating {
     this.#socket = undefined;
     this.#topics.remove(this);
     clearTimeout(this.#linger);
+    this.#wakeDrained();
     this.#counts.closed.add(this.#reason ?? (code === 1006 ? "lost" : "client"));
     this.session.end();
   }
@@ -143,13 +150,60 @@ export class WebSocketConnection implements Connection, Beating {
   }
 
   send(...frames: readonly ServerFrame[]): void {
+    this.#write(frames.map((frame) => JSON.stringify(frame)));
+  }
+
+  sendText(text: string): void {
+    this.#write([text]);
+  }
+
+  #write(texts: readonly string[]): void {
     if (this.#reason) return;
-    const texts = frames.map((frame) => JSON.stringify(frame));
     this.#topics.handOn(texts.reduce((sum, text) => sum + text.length, 0));
     const socket = this.#socket;
     socket?.cork(() => {
       for (const text of texts) if (!this.#reason) socket.send(text);
     });
+  }
+
+  sendEvents(events: readonly EncodedEvent[]): void {
+    if (this.#reason) return;
+    const mine = events.filter(({ except }) => except !== this.id);
+    const frames = mine.map(({ text, binary }) => ({
+      frame: (this.binary && binary) || text,
+      isBinary: this.binary && binary !== undefined,
+    }));
+    this.#topics.handOver(frames.map(({ frame }) => frame.length));
+    const socket = this.#socket;
+    socket?.cork(() => {
+      for (const { frame, isBinary } of frames) {
+        if (frame.length >= LARGE_BYTES) this.sendLarge(frame, isBinary);
+        else if (!this.#reason) socket.send(frame, isBinary);
+      }
+    });
+  }
+
+  drained(withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (!this.#socket) return resolve(true);
+      this.#drained ??= new Set();
+      const waiting = this.#drained;
+      const wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      const timer = setTimeout(() => {
+        waiting.delete(wake);
+        resolve(false);
+      }, withinMs);
+      waiting.add(wake);
+    });
+  }
+
+  #wakeDrained(): void {
+    const waiting = this.#drained;
+    this.#drained = undefined;
+    for (const wake of waiting ?? []) wake();
   }
 
   ping(): void {

@@ -1,5 +1,7 @@
 import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { Edge } from "../hub/hub.ts";
+import { type LossReason, lostFrame } from "../protocol/frames.ts";
+import type { Position } from "../protocol/position.ts";
 import type { TemplatedApp } from "./uws.ts";
 import { LARGE_BYTES, type Topics, topicOf, type WebSocketConnection } from "./websocket-connection.ts";
 
@@ -56,6 +58,22 @@ export class WebSocketTopics implements Edge, Topics {
     const author = except === undefined ? undefined : this.#connections.get(except);
     this.#publish(topicOf(channel, false), text, false, author);
     if (this.#binary > 0) this.#publish(topicOf(channel, true), binary ?? text, binary !== undefined, author);
+  }
+
+  lost(channel: string, position: Position | undefined, reason: LossReason): void {
+    const frame = Buffer.from(JSON.stringify(lostFrame(channel, position, reason)));
+    for (const binary of [false, true]) {
+      this.#dismissBehind();
+      this.#app.publish(topicOf(channel, binary), frame, false);
+    }
+    this.#dismissBehind({ atOnce: true });
+  }
+
+  handOver(sizes: readonly number[]): void {
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    this.#counts.delivered += sizes.length;
+    this.#counts.deliveredBytes += bytes;
+    this.handOn(bytes);
   }
 
   #publish(

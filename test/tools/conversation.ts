@@ -6,8 +6,12 @@ import { verifyToken } from "../../src/auth/token.ts";
 import type { EncodedEvent } from "../../src/hub/encoded-event.ts";
 import { type Edge, Hub } from "../../src/hub/hub.ts";
 import type { CloseReason } from "../../src/protocol/codes.ts";
+import { type LossReason, lostFrame } from "../../src/protocol/frames.ts";
+import type { Position } from "../../src/protocol/position.ts";
+import type { Publication, Published } from "../../src/protocol/publication.ts";
 import type { Connection } from "../../src/session/connection.ts";
 import { Deadlines } from "../../src/session/deadlines.ts";
+import { History } from "../../src/session/history.ts";
 import { type Outlet, Publisher } from "../../src/session/publisher.ts";
 import { Refusals } from "../../src/session/refusals.ts";
 import { Session, type SessionContext } from "../../src/session/session.ts";
@@ -33,6 +37,9 @@ export class FakeConnection implements Connection {
   /** Closes of what was gone already. */
   readonly lateCloses: CloseReason[] = [];
   ended = false;
+  /** What it was sent and has not taken: a test says so. */
+  queuedBytes = 0;
+  #wakeDrained = () => {};
 
   constructor(id: string) {
     this.id = id;
@@ -47,7 +54,28 @@ export class FakeConnection implements Connection {
   }
 
   deliver({ text }: EncodedEvent): void {
-    this.#put(JSON.parse(Buffer.from(text).toString()) as Frame);
+    this.sendText(Buffer.from(text).toString());
+  }
+
+  sendText(text: string): void {
+    this.#put(JSON.parse(text) as Frame);
+  }
+
+  sendEvents(events: readonly EncodedEvent[]): void {
+    for (const event of events) if (event.except !== this.id) this.deliver(event);
+  }
+
+  /** As long as the test says; its client never takes nothing for too long. */
+  drained(): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#wakeDrained = () => resolve(true);
+    });
+  }
+
+  /** It has taken what it was sent. */
+  drain(): void {
+    this.queuedBytes = 0;
+    this.#wakeDrained();
   }
 
   send(...frames: readonly object[]): void {
@@ -138,8 +166,12 @@ export class Node implements Outlet, Edge {
   readonly commands: string[] = [];
   readonly errors: string[] = [];
   readonly publications: string[] = [];
-  /** Set: what publishing does instead of reaching the hub. */
-  outlet: ((event: EncodedEvent) => Promise<number>) | undefined;
+  /** What clients that came back were told. */
+  readonly resumes: string[] = [];
+  /** Set: what publishing does instead of reaching the hub, and how many nodes it says heard it. */
+  outlet: ((event: Publication) => Promise<number>) | undefined;
+  /** What the hub counts. */
+  readonly continuity = { holes: 0, historyReads: 0, continuityLost: { add: () => {} } };
   readonly sessions = new Sessions();
   readonly revocations = new Revocations();
   /** Of the whole fleet: user → connections elsewhere. */
@@ -151,7 +183,7 @@ export class Node implements Outlet, Edge {
   constructor(options: ContextOptions = {}, feed = new FakeFeed()) {
     const { log, lines } = memoryLog();
     this.feed = feed;
-    this.hub = new Hub(feed, this);
+    this.hub = new Hub(feed, this, 1024 * 1024, this.continuity);
     this.lines = lines;
     this.users = new Users(options.maxConnectionsPerUser ?? 0, {
       countConnections: async (counts) =>
@@ -170,12 +202,14 @@ export class Node implements Outlet, Edge {
       sessions: this.sessions,
       users: this.users,
       publisher: new Publisher(this, rules, (result) => void this.publications.push(result)),
+      history: new History(feed, rules),
       deadlines: this.deadlines,
       log,
       refusals: new Refusals(log),
       counts: {
         command: (type) => void this.commands.push(type),
         commandError: (code) => void this.errors.push(code),
+        resume: (result) => void this.resumes.push(result),
       },
       verify: (token) => verifyToken(token, tokens),
       node: "node1",
@@ -199,15 +233,23 @@ export class Node implements Outlet, Edge {
   }
 
   /** As a backplane of one node: publishing is hearing. */
-  async publish(event: EncodedEvent): Promise<number> {
-    if (this.outlet) return await this.outlet(event);
-    this.hub.deliver(event);
-    return this.feed.standing.has(event.channel) ? 1 : 0;
+  async publish(publication: Publication): Promise<Published> {
+    if (this.outlet) return { id: undefined, listeners: await this.outlet(publication), repeated: false };
+    const { id, event } = this.feed.history.append(publication);
+    if (event) this.hub.deliver(event);
+    const heard = event !== undefined && this.feed.standing.has(publication.channel);
+    return { id, listeners: heard ? 1 : 0, repeated: event === undefined };
   }
 
   broadcast(event: EncodedEvent): void {
     for (const connection of this.#connections) {
       if (connection.channels.has(event.channel) && connection.id !== event.except) connection.deliver(event);
+    }
+  }
+
+  lost(channel: string, position: Position | undefined, reason: LossReason): void {
+    for (const connection of this.#connections) {
+      if (connection.channels.has(channel)) connection.send(lostFrame(channel, position, reason));
     }
   }
 

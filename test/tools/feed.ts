@@ -1,5 +1,11 @@
-import type { Feed } from "../../src/hub/hub.ts";
+import { type HistoryRule, historyOf } from "../../src/backplane/history.ts";
+import { MemoryHistory } from "../../src/backplane/memory-history.ts";
+import type { Feed, Keeps, Page } from "../../src/hub/feed.ts";
 import { RequestError } from "../../src/protocol/codes.ts";
+import type { Position } from "../../src/protocol/position.ts";
+
+/** Every channel keeps its events. */
+export const KEEPS_ALL: readonly HistoryRule[] = [{ pattern: "*", size: 1_000, timeMs: 600_000 }];
 
 interface Pending {
   readonly channel: string;
@@ -13,12 +19,24 @@ export class FakeFeed implements Feed {
   readonly calls: string[] = [];
   /** What this node hears, or will as soon as the test says so. */
   readonly standing = new Set<string>();
+  /** Where a test publishes what channels are to keep. */
+  readonly history: MemoryHistory;
+  /** Reads of the history so far: `head x`, `after x`, `before x`. */
+  readonly reads: string[] = [];
+  /** Set: what every read of the history fails with. */
+  failure: RequestError | undefined;
   readonly #pending: Pending[] = [];
+  readonly #rules: readonly HistoryRule[];
   #answersAtOnce: boolean;
 
-  /** @param answersAtOnce false: `resolve` and `reject` answer */
-  constructor(answersAtOnce = true) {
+  /**
+   * @param answersAtOnce false: `resolve` and `reject` answer
+   * @param rules what channels keep: nothing, unless they say otherwise
+   */
+  constructor(answersAtOnce = true, rules: readonly HistoryRule[] = []) {
     this.#answersAtOnce = answersAtOnce;
+    this.#rules = rules;
+    this.history = new MemoryHistory(rules);
   }
 
   subscribe(channel: string): Promise<void> {
@@ -32,6 +50,30 @@ export class FakeFeed implements Feed {
   unsubscribe(channel: string): void {
     this.calls.push(`-${channel}`);
     if (!this.standing.delete(channel)) throw new Error(`the hub took back ${channel}, which did not stand`);
+  }
+
+  keeps(channel: string): Keeps | undefined {
+    return historyOf(this.#rules, channel);
+  }
+
+  async head(channel: string): Promise<Position | undefined> {
+    this.#look("head", channel);
+    return this.history.head(channel);
+  }
+
+  async readAfter(channel: string, offset: number, limit: number): Promise<Page> {
+    this.#look("after", channel);
+    return this.history.readAfter(channel, offset, limit);
+  }
+
+  async readBefore(channel: string, offset: number, limit: number): Promise<Page> {
+    this.#look("before", channel);
+    return this.history.readBefore(channel, offset, limit);
+  }
+
+  #look(kind: string, channel: string): void {
+    this.reads.push(`${kind} ${channel}`);
+    if (this.failure) throw this.failure;
   }
 
   get pending(): readonly string[] {

@@ -69,6 +69,8 @@ export interface Step {
   readonly on?: string;
   readonly answer?: Answer;
   readonly text?: string;
+  /** Name → field of the frame or body. */
+  readonly remember?: Readonly<Record<string, string>>;
   readonly skipping?: unknown;
   readonly repeat?: number;
   readonly times?: number;
@@ -114,6 +116,7 @@ class Run {
   readonly #file: TranscriptFile;
   readonly #subject: Subject;
   readonly #clients = new Map<string, Client>();
+  readonly #remembered = new Map<string, string>();
 
   constructor(file: TranscriptFile, subject: Subject) {
     this.#file = file;
@@ -133,8 +136,11 @@ class Run {
     else if (step.expect_binary) await this.#expectBinary(on, step.expect_binary, within_ms);
     else if (step.expect_close) await this.#expectClose(on, step, within_ms);
     else if (step.disconnect) this.#client(on).close();
-    else if (step.request && step.answer) compare(await ask(this.#subject.url, step.request), step.answer);
-    else if (step.server === "stop") this.#subject.stop();
+    else if (step.request && step.answer) {
+      const answer = await ask(this.#subject.url, step.request);
+      compare(answer, step.answer);
+      this.#remember(step, answer.body);
+    } else if (step.server === "stop") this.#subject.stop();
     else throw new Error("this is no step that conformance/README.md knows");
   }
 
@@ -173,16 +179,19 @@ class Run {
     if (accepted) compare({ subprotocol: client.socket.protocol }, accepted);
   }
 
-  async #expectFrame(
-    on: string,
-    { expect: expected, skipping, text }: Step,
-    withinMs: number,
-  ): Promise<void> {
+  async #expectFrame(on: string, step: Step, withinMs: number): Promise<void> {
+    const { expect: expected, skipping, text } = step;
     let frame = await this.#client(on).text(withinMs);
     while (skipping !== undefined && matches(JSON.parse(frame), skipping))
       frame = await this.#client(on).text(withinMs);
     compare(JSON.parse(frame), expected);
     if (text !== undefined) expect(frame).toContain(text);
+    this.#remember(step, JSON.parse(frame));
+  }
+
+  #remember({ remember = {} }: Step, from: unknown): void {
+    for (const [name, field] of Object.entries(remember))
+      this.#remembered.set(name, String((from as Record<string, unknown>)[field]));
   }
 
   async #expectClose(on: string, { expect_close, skipping }: Step, withinMs: number): Promise<void> {
@@ -211,7 +220,7 @@ class Run {
     expect(next.binary.toString("base64", 2 + length)).toBe(base64);
   }
 
-  /** The step with each `$token:…` replaced; the longest name counts, since names may have spaces. */
+  /** The step with each `$token:…` and `$remembered:…` replaced; the longest name counts, since names may have spaces. */
   #withTokens(value: unknown): unknown {
     if (typeof value === "string") return this.#tokensIn(value);
     if (Array.isArray(value)) return value.map((item) => this.#withTokens(item));
@@ -222,9 +231,13 @@ class Run {
   #tokensIn(text: string): string {
     const { tokens = {} } = this.#file;
     const names = Object.keys(tokens).sort((a, b) => b.length - a.length);
+    const known = text.replaceAll(
+      /\$remembered:(\w+)/g,
+      (_all, name: string) => this.#remembered.get(name) ?? "",
+    );
     return names.reduce(
       (done, name) => done.replaceAll(`$token:${name}`, () => this.#token(tokens[name])),
-      text,
+      known,
     );
   }
 

@@ -1,8 +1,8 @@
 import { isUtf8 } from "node:buffer";
-import { type EncodedEvent, encode } from "../hub/encoded-event.ts";
-import { isEventType } from "../protocol/event.ts";
-import { isObject, member, members, parse } from "../protocol/json.ts";
-import { isTimestamp, timestamp } from "../protocol/timestamp.ts";
+import { type EncodedEvent, encode } from "../../hub/encoded-event.ts";
+import { isEventType } from "../../protocol/event.ts";
+import { isObject, member, members, parse } from "../../protocol/json.ts";
+import { isTimestamp, timestamp } from "../../protocol/timestamp.ts";
 
 const EVENT_KEYS = new Set(["type", "id", "timestamp", "data"]);
 

@@ -1,5 +1,5 @@
 import type { Redis } from "ioredis";
-import { type BackplaneEvents, checkRevocations, forgetEnded, MAX_REVOCATIONS } from "./backplane.ts";
+import { type BackplaneEvents, checkRevocations, forgetEnded, MAX_REVOCATIONS } from "../backplane.ts";
 
 /** In one command. */
 const BATCH = 1_000;

@@ -1,10 +1,15 @@
 import { Redis } from "ioredis";
 import type { Logger } from "pino";
-import type { EncodedEvent } from "../hub/encoded-event.ts";
-import { RequestError } from "../protocol/codes.ts";
-import type { Backplane, BackplaneEvents } from "./backplane.ts";
+import type { Keeps, Page } from "../../hub/feed.ts";
+import { RequestError } from "../../protocol/codes.ts";
+import type { Position } from "../../protocol/position.ts";
+import type { Publication, Published } from "../../protocol/publication.ts";
+import type { Backplane, BackplaneEvents } from "../backplane.ts";
+import { type HistoryRule, historyOf } from "../history.ts";
 import { RedisCensus } from "./census.ts";
-import { seal, unseal } from "./envelope.ts";
+import { unseal } from "./envelope.ts";
+import { Functions, RedisTooOld } from "./functions.ts";
+import { HistoryLog } from "./history-log.ts";
 import { eventOfPlain } from "./plain.ts";
 import { Probe } from "./probe.ts";
 import type { RedisAddress } from "./redis-url.ts";
@@ -19,6 +24,7 @@ export interface RedisBackplaneOptions {
   /** The node's name, and something that no other process has, be it its own next one. */
   readonly instance: string;
   readonly maxEventBytes: number;
+  readonly history: readonly HistoryRule[];
   readonly log: Logger;
   readonly events: BackplaneEvents;
   /** This Redis can never work, whatever time passes. */
@@ -45,6 +51,7 @@ export class RedisBackplane implements Backplane {
   readonly #probe: Probe;
   readonly #revocations: RevocationLog;
   readonly #census: RedisCensus;
+  readonly #history: HistoryLog;
   /** What was logged of the present outage: attempts repeat, and two connections fail in turn. */
   readonly #problems = new Set<string>();
   #closed = false;
@@ -69,6 +76,11 @@ export class RedisBackplane implements Backplane {
     const { prefix, node, events } = options;
     this.#revocations = new RevocationLog(`${prefix}.revocations`, this.#commands, events.revoked);
     this.#census = new RedisCensus(this.#commands, prefix, options.instance, events.forgotten);
+    this.#history = new HistoryLog(new Functions(this.#commands), {
+      prefix,
+      rules: options.history,
+      maxEventBytes: options.maxEventBytes,
+    });
     this.#probe = new Probe(`${prefix}.probe.${node}`, this.#commands, this.#subscriber, {
       heard: () => void this.#heard(),
       silent: () => {
@@ -103,9 +115,24 @@ export class RedisBackplane implements Backplane {
     this.#subscriptions.remove(channel);
   }
 
-  async publish(event: EncodedEvent): Promise<number> {
-    const channel = `${this.#options.prefix}!${event.channel}`;
-    return await this.#orUnavailable(this.#commands.publish(channel, seal(event)));
+  async publish(event: Publication): Promise<Published> {
+    return await this.#orUnavailable(this.#history.publish(event));
+  }
+
+  keeps(channel: string): Keeps | undefined {
+    return historyOf(this.#options.history, channel);
+  }
+
+  async head(channel: string): Promise<Position | undefined> {
+    return await this.#orUnavailable(this.#history.head(channel));
+  }
+
+  async readAfter(channel: string, offset: number, limit: number): Promise<Page> {
+    return await this.#orUnavailable(this.#history.readAfter(channel, offset, limit));
+  }
+
+  async readBefore(channel: string, offset: number, limit: number): Promise<Page> {
+    return await this.#orUnavailable(this.#history.readBefore(channel, offset, limit));
   }
 
   async revoke(revocation: string, until: number): Promise<void> {
@@ -182,6 +209,7 @@ export class RedisBackplane implements Backplane {
     this.#catchingUp = true;
     const breaks = this.#breaks;
     try {
+      await this.#history.hello(this.downSince !== undefined);
       await this.#census.alive();
       if (!this.#caughtUp) await this.#revocations.catchUp();
       if (breaks !== this.#breaks) return;
@@ -191,10 +219,21 @@ export class RedisBackplane implements Backplane {
       if (this.downSince !== undefined) this.#options.events.forgotten();
       this.#turn(true);
     } catch (error) {
+      this.#refuseOld(error);
       this.#report("commands", error as Error);
+      // A master that was demoted, and keeps its connections: Sentinel is asked anew who is.
+      if ((error as Error).message.startsWith("READONLY")) this.#renewConnections();
     } finally {
       this.#catchingUp = false;
     }
+  }
+
+  #renewConnections(): void {
+    for (const redis of [this.#commands, this.#subscriber]) redis.disconnect(true);
+  }
+
+  #refuseOld(error: unknown): void {
+    if (error instanceof RedisTooOld) this.#options.onFatal(error);
   }
 
   /** Called for every message: Buffers in, no decoding of what we published ourselves. */

@@ -1,0 +1,27 @@
+import type { LossReason } from "../protocol/frames.ts";
+import { type Position, samePosition } from "../protocol/position.ts";
+import type { EncodedEvent } from "./encoded-event.ts";
+import type { Page } from "./feed.ts";
+
+/** Whether an event belongs right behind a position: its offset says so, and its chained check that nothing was swapped. */
+export function follows(event: EncodedEvent, position: Position): boolean {
+  return (
+    event.position?.offset === position.offset + 1 &&
+    event.previous === position.check &&
+    event.position.epoch === position.epoch
+  );
+}
+
+/** Why a page read behind `since` does not go on from there; undefined when it does, all of it in order. */
+export function lossIn(since: Position, { head, events }: Page): LossReason | undefined {
+  if (!head) return "no_history";
+  if (head.epoch !== since.epoch) return "history_lost";
+  if (head.offset <= since.offset) return samePosition(head, since) ? undefined : "forked";
+  let last = since;
+  for (const event of events) {
+    if (!event.position || event.position.offset !== last.offset + 1) return "trimmed";
+    if (!follows(event, last)) return "forked";
+    last = event.position;
+  }
+  return events.length === 0 ? "trimmed" : undefined;
+}

@@ -1,0 +1,141 @@
+import { type Position, samePosition } from "../protocol/position.ts";
+import { follows } from "./continuity.ts";
+import type { EncodedEvent } from "./encoded-event.ts";
+import type { Keeps } from "./feed.ts";
+
+/** What an event costs beside its bytes. */
+const OVERHEAD_BYTES = 300;
+
+/** What all channels of a node hold together. The channel that has been quiet for longest gives up its oldest first. */
+export class RecentBudget {
+  bytes = 0;
+  readonly #max: number;
+  readonly #owners = new Set<Recent>();
+
+  constructor(maxBytes: number) {
+    this.#max = maxBytes;
+  }
+
+  /** Of its newest event, which may be the very one that has to go. */
+  charge(owner: Recent, bytes: number): void {
+    this.bytes += bytes;
+    this.#owners.delete(owner);
+    this.#owners.add(owner);
+    if (this.bytes <= this.#max) return;
+    for (const quiet of this.#owners) {
+      while (this.bytes > this.#max && !quiet.isEmpty) quiet.dropOldest();
+      if (this.bytes <= this.#max) return;
+    }
+  }
+
+  /** What is empty holds nothing. */
+  forget(owner: Recent): void {
+    this.#owners.delete(owner);
+  }
+}
+
+interface Kept {
+  readonly event: EncodedEvent & { readonly position: Position };
+  readonly bytes: number;
+  /** `Date.now` of its arrival here: it was published a moment before. */
+  readonly at: number;
+}
+
+/** The last events of one channel as this node delivered them, without a gap: most clients that come back want no more. */
+export class Recent {
+  readonly #budget: RecentBudget;
+  readonly #keeps: Keeps;
+  #kept: Kept[] = [];
+  /** In `#kept`: those in front of it are gone. */
+  #first = 0;
+
+  constructor(budget: RecentBudget, keeps: Keeps) {
+    this.#budget = budget;
+    this.#keeps = keeps;
+  }
+
+  /** What comes behind the newest one. */
+  push(event: EncodedEvent): void {
+    const kept = keptNow(event);
+    this.#kept.push(kept);
+    this.#budget.charge(this, kept.bytes);
+    if (this.#size > this.#keeps.size) this.dropOldest();
+  }
+
+  /**
+   * Up to `limit` events behind a position, none when it is the newest; undefined when not all that follow are held.
+   */
+  behind(since: Position, limit: number): readonly EncodedEvent[] | undefined {
+    this.#expire();
+    const first = this.#kept[this.#first]?.event;
+    if (!first) return undefined;
+    const index = this.#first + since.offset + 1 - first.position.offset;
+    const next = this.#kept[index]?.event;
+    if (index < this.#first || !next || !follows(next, since)) return undefined;
+    return this.#kept.slice(index, index + limit).map(({ event }) => event);
+  }
+
+  /** What comes in front of those that are held, and reaches up to them; what does not is ignored. */
+  prepend(events: readonly EncodedEvent[]): void {
+    const first = this.#kept[this.#first]?.event;
+    const end = first ? events.findIndex(({ position }) => position && follows(first, position)) + 1 : 0;
+    const room = this.#keeps.size - this.#size;
+    const older = events.slice(Math.max(0, end - room), end).map((event) => keptNow(event));
+    if (older.length === 0) return;
+    this.#kept = [...older, ...this.#kept.slice(this.#first)];
+    this.#first = 0;
+    this.#budget.charge(
+      this,
+      older.reduce((sum, { bytes }) => sum + bytes, 0),
+    );
+  }
+
+  holds(position: Position): boolean {
+    const first = this.#kept[this.#first]?.event.position;
+    if (!first) return false;
+    const event = this.#kept[this.#first + position.offset - first.offset]?.event;
+    return event !== undefined && samePosition(event.position, position);
+  }
+
+  /** The position `count` events before the newest one; undefined when fewer are held. */
+  back(count: number): Position | undefined {
+    this.#expire();
+    const event = this.#kept[this.#kept.length - count]?.event;
+    if (!event || count > this.#size || count === 0) return undefined;
+    return { ...event.position, offset: event.position.offset - 1, check: event.previous };
+  }
+
+  dropOldest(): void {
+    const oldest = this.#kept[this.#first];
+    if (!oldest) return;
+    this.#budget.bytes -= oldest.bytes;
+    this.#kept[this.#first++] = undefined as unknown as Kept;
+    if (this.#first > 64 && this.#first * 2 > this.#kept.length) {
+      this.#kept = this.#kept.slice(this.#first);
+      this.#first = 0;
+    }
+    if (this.isEmpty) this.#budget.forget(this);
+  }
+
+  clear(): void {
+    while (!this.isEmpty) this.dropOldest();
+  }
+
+  get isEmpty(): boolean {
+    return this.#size === 0;
+  }
+
+  get #size(): number {
+    return this.#kept.length - this.#first;
+  }
+
+  #expire(): void {
+    const oldest = Date.now() - this.#keeps.timeMs;
+    while ((this.#kept[this.#first]?.at ?? oldest) < oldest) this.dropOldest();
+  }
+}
+
+function keptNow(event: EncodedEvent): Kept {
+  const bytes = event.text.length + (event.binary?.length ?? 0) + OVERHEAD_BYTES;
+  return { event: event as Kept["event"], bytes, at: Date.now() };
+}
