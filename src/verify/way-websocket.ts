@@ -1,0 +1,146 @@
+import { Connection, type ConnectionEnd, type Frame } from "./connection.ts";
+import { retryDelay } from "./retry.ts";
+import { ANSWER_MS, idIn, NotPublished, type Outgoing, type Way } from "./way.ts";
+
+interface Attempt {
+  resolve(id: string): void;
+  reject(error: NotPublished): void;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** One connection and the attempts that it has to answer. */
+class Line {
+  readonly connection: Connection;
+  readonly attempts = new Map<number, Attempt>();
+  isWelcome = false;
+
+  constructor(options: {
+    readonly url: string;
+    readonly token: string;
+    readonly fresh: boolean;
+    onWelcome(): void;
+    onClosing(inMs: number, fresh: boolean): void;
+    onEnd(end: ConnectionEnd): void;
+  }) {
+    this.connection = new Connection({
+      ...options,
+      onFrame: (frame) => {
+        if (frame.type === "welcome") {
+          this.isWelcome = true;
+          options.onWelcome();
+        } else if (frame.type === "closing")
+          options.onClosing(Number(frame.reconnect_in) || 0, frame.fresh === true);
+        else this.#answer(frame);
+      },
+      onEnd: (end) => {
+        this.abandon(end.why, end.again);
+        options.onEnd(end);
+      },
+    });
+  }
+
+  abandon(why: string, temporary: boolean): void {
+    for (const { reject, timer } of this.attempts.values()) {
+      clearTimeout(timer);
+      reject(new NotPublished(why, temporary));
+    }
+    this.attempts.clear();
+  }
+
+  #answer(frame: Frame): void {
+    const attempt = this.attempts.get(Number(frame.ref));
+    if (!attempt) return;
+    this.attempts.delete(Number(frame.ref));
+    clearTimeout(attempt.timer);
+    try {
+      if (frame.type === "published") attempt.resolve(idIn(frame));
+      else attempt.reject(new NotPublished(`${frame.code}: ${frame.message}`, frame.temporary === true));
+    } catch (error) {
+      attempt.reject(error as NotPublished);
+    }
+  }
+}
+
+/** The `publish` frame, over a connection that comes back. */
+export class WebSocketWay implements Way {
+  readonly #url: string;
+  readonly #token: () => string;
+  readonly #maxRetryMs: number;
+  #line: Line | undefined;
+  /** What it moved from: open until the node closes it. */
+  readonly #old = new Set<Line>();
+  #refs = 0;
+  #failed = 0;
+  /** Why there is no connection, and whether there will be one. */
+  #lack = { why: "not connected yet", again: true };
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #stopped = false;
+
+  /** @param url `ws://…/ws` */
+  constructor(url: string, token: () => string, maxRetryMs: number) {
+    this.#url = url;
+    this.#token = token;
+    this.#maxRetryMs = maxRetryMs;
+    this.#connect(false);
+  }
+
+  publish({ channel, data, key }: Outgoing): Promise<string> {
+    const line = this.#line;
+    return new Promise((resolve, reject) => {
+      const ref = ++this.#refs;
+      const event = { type: "publish", ref, channel, data: JSON.parse(data) as unknown, key };
+      if (!line?.connection.send(event)) {
+        reject(new NotPublished(this.#lack.why, this.#lack.again));
+        return;
+      }
+      const timer = setTimeout(() => {
+        line.attempts.delete(ref);
+        reject(new NotPublished(`no answer in ${ANSWER_MS / 1000} s`, true));
+      }, ANSWER_MS);
+      line.attempts.set(ref, { resolve, reject, timer });
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) clearTimeout(timer);
+    for (const line of [this.#line, ...this.#old]) {
+      line?.connection.cut();
+      line?.abandon("stopped", true);
+    }
+  }
+
+  #connect(fresh: boolean): void {
+    const line: Line = new Line({
+      url: this.#url,
+      token: this.#token(),
+      fresh,
+      onWelcome: () => {
+        this.#failed = 0;
+        if (this.#line) this.#old.add(this.#line);
+        this.#line = line;
+      },
+      onClosing: (inMs, elsewhere) => {
+        if (line === this.#line) this.#later(inMs, () => this.#connect(elsewhere));
+      },
+      onEnd: (end) => this.#ended(line, end),
+    });
+  }
+
+  #ended(line: Line, { why, again }: ConnectionEnd): void {
+    if (this.#old.delete(line) || this.#stopped) return;
+    if (line === this.#line) this.#line = undefined;
+    // One that never was welcome is no loss while there is another.
+    if (this.#line) return;
+    this.#lack = { why, again };
+    if (again) this.#later(retryDelay(this.#failed++, this.#maxRetryMs), () => this.#connect(false));
+  }
+
+  #later(ms: number, act: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      act();
+    }, ms);
+    this.#timers.add(timer);
+  }
+}

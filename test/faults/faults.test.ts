@@ -1,0 +1,52 @@
+import { appendFileSync } from "node:fs";
+import { describe, expect } from "vitest";
+import { verify } from "../../src/verify/run.ts";
+import { test } from "../support/servers.ts";
+import { token } from "../support/token.ts";
+import { FAULTS } from "./faults.ts";
+import { Rig } from "./rig.ts";
+
+/** FAULTS=all: all of them, minutes long (`npm run faults` prints them as a table). */
+const chosen = process.env.FAULTS === "all" ? FAULTS : FAULTS.filter(({ short }) => short);
+
+const LOAD = {
+  channels: 10,
+  rate: 100,
+  publishers: 4,
+  via: "ws",
+  clients: 40,
+  channelsPerClient: 3,
+  reconnectMs: 4_000,
+  awayMs: 1_000,
+  durationMs: 5_000,
+  settleMs: 20_000,
+  maxRetryMs: 1_000,
+} as const;
+
+describe("while", () => {
+  test.for(chosen)(
+    "$name, nothing is lost without a word",
+    { timeout: 120_000 },
+    async (fault, { stage }) => {
+      const env = { TIDEGATE_COMMAND_RATE: "0", ...fault.rig?.env };
+      const rig = await Rig.start(stage, { ...fault.rig, env });
+      const report = await verify(
+        {
+          ...LOAD,
+          ...fault.load,
+          url: `http://127.0.0.1:${rig.haproxy.httpPort}`,
+          token: (user) => token({ sub: user }),
+          strangerToken: () => token({ sub: "stranger", channels: {} }),
+          allowTold: fault.isTold ?? false,
+        },
+        { onStarted: () => fault.inject(rig) },
+      );
+      if (process.env.FAULTS_REPORT !== undefined)
+        appendFileSync(process.env.FAULTS_REPORT, `${JSON.stringify({ name: fault.name, ...report })}\n`);
+      expect(report.why).toEqual([]);
+      // Else the fault was none, and the run shows nothing.
+      if (fault.isTold) expect(Object.keys(report.told)).not.toEqual([]);
+      expect(report.deliveries).toBeGreaterThan(1_000);
+    },
+  );
+});

@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import type { VerifyOptions } from "../src/verify/options.ts";
+import type { Report } from "../src/verify/report.ts";
+import { type Mutation, mutate, startMutant } from "./support/mutant.ts";
+import { losePublishes, mute, repeatPublishes, snapshot, unmute } from "./support/redis-faults.ts";
+import { type RedisServer, type Stage, test } from "./support/servers.ts";
+import { expectKept, runVerify } from "./support/verify.ts";
+
+/*
+ * Does the checker see anything? Each check is taken out of a copy of the gateway in turn, and a fault is put in that
+ * needs it: verify must fail then, and must not with the check in its place.
+ */
+
+interface Check {
+  readonly name: string;
+  readonly mutation: Mutation;
+  readonly fault: string;
+  readonly options?: Partial<VerifyOptions>;
+  inject?(stage: Stage, redis: RedisServer): Promise<void>;
+  /** What is counted when the check is out. */
+  readonly counted: readonly (keyof Report)[];
+}
+
+const CHECKS: readonly Check[] = [
+  {
+    name: "gaps are seen",
+    mutation: {
+      file: "hub/channel.js",
+      from: "if (this.position && follows(event, this.position))",
+      to: "if (this.position)",
+    },
+    fault: "pub/sub loses every seventh event",
+    inject: (_, redis) => losePublishes(redis, 7),
+    counted: ["silent"],
+  },
+  {
+    name: "an interruption is followed up",
+    mutation: { file: "hub/hub.js", from: "void next.value.interrupted();", to: "" },
+    fault: "pub/sub loses the last events, and then its connection",
+    options: { durationMs: 2_000, reconnectMs: 0 },
+    inject: async (_, redis) => {
+      await sleep(1_500);
+      await mute(redis);
+      await sleep(1_000);
+      await redis.cli("CLIENT", "KILL", "TYPE", "pubsub");
+    },
+    counted: ["silent"],
+  },
+  {
+    name: "what was delivered is not delivered again",
+    mutation: {
+      file: "hub/channel.js",
+      from: "if (this.position && this.#isKnown(event.position, this.position))\n            return;",
+      to: "if (this.position && this.#isKnown(event.position, this.position))\n            return this.#context.broadcast(event);",
+    },
+    fault: "every seventh event is sent twice",
+    inject: async (stage, redis) => {
+      const repeated = await repeatPublishes(stage, redis, 7);
+      await sleep(3_000);
+      expect(repeated()).toBeGreaterThan(10);
+    },
+    counted: ["duplicated"],
+  },
+  {
+    name: "all that was missed comes before what is live",
+    mutation: {
+      file: "session/replay.js",
+      from: "if (position && samePosition(this.#at, position))",
+      to: "if (position)",
+    },
+    fault: "clients are away for more than they get in one go",
+    options: { rate: 400, channels: 1, channelsPerClient: 1, clients: 10, awayMs: 1_500 },
+    counted: ["silent"],
+  },
+  {
+    name: "checks are compared",
+    mutation: {
+      file: "hub/continuity.js",
+      from: "event.previous === position.check &&",
+      to: "",
+    },
+    fault: "Redis goes back in time while nobody listens, and grows past where it was",
+    options: { channels: 2, channelsPerClient: 2, clients: 10, reconnectMs: 0, allowTold: true, via: "http" },
+    inject: async (stage, redis) => {
+      await sleep(1_000);
+      const goBack = await snapshot(stage, redis);
+      await sleep(300);
+      await mute(redis);
+      await goBack();
+      await sleep(1_200);
+      await unmute(redis);
+    },
+    counted: ["silent", "conflicting"],
+  },
+  {
+    name: "a grant is needed to resume",
+    mutation: {
+      file: "session/session.js",
+      from: 'const authorised = () => authorise(this.#identity, "subscribe", channel, this.#context.rules);',
+      to: 'const authorised = () => start || authorise(this.#identity, "subscribe", channel, this.#context.rules);',
+    },
+    fault: "somebody knows an id",
+    counted: ["unauthorised"],
+  },
+];
+
+async function verdict(stage: Stage, check: Check, mutation: Mutation | undefined): Promise<Report> {
+  const redis = await stage.redis();
+  const node = await startMutant(stage, redis, mutation);
+  const options = { settleMs: 3_000, ...check.options };
+  return runVerify(node.url, options, { onStarted: () => check.inject?.(stage, redis) });
+}
+
+describe.each(CHECKS)("that $name", (check) => {
+  test.concurrent(`is kept, although ${check.fault}`, async ({ stage }) => {
+    expectKept(await verdict(stage, check, undefined));
+  });
+
+  test.concurrent(`is missed, when it is taken out and ${check.fault}`, async ({ stage }) => {
+    const report = await verdict(stage, check, check.mutation);
+    expect(report.ok).toBe(false);
+    const seen = check.counted.filter((what) => Number(report[what]) > 0);
+    expect(seen, JSON.stringify(report)).not.toEqual([]);
+  });
+});
+
+it("a mutation whose place is not there exactly once says so", () => {
+  const mutation = { file: "x.js", from: "a", to: "b" };
+  expect(mutate("xay", mutation)).toBe("xby");
+  expect(() => mutate("aa", mutation)).toThrow("dist/x.js has 2 times, not once: a");
+  expect(() => mutate("", mutation)).toThrow("0 times");
+});
