@@ -19,6 +19,7 @@ import { Counts, createMetrics } from "./metrics.ts";
 import type { JsonLimits } from "./protocol/json.ts";
 import { Deadlines } from "./session/deadlines.ts";
 import { History } from "./session/history.ts";
+import { Presence } from "./session/presence.ts";
 import { Publisher } from "./session/publisher.ts";
 import { Rate } from "./session/rate.ts";
 import { Refusals } from "./session/refusals.ts";
@@ -58,6 +59,11 @@ export interface Gateway {
  */
 const IDLE_MARGIN_S = 20;
 
+/** Who was cut off is waited for while he may be on his way back, but not longer than somebody whose node has died. */
+const MAX_AWAY_MS = 15_000;
+/** To connect, and to be subscribed again. */
+const BACK_MS = 2_000;
+
 /** The composition root: builds every part, connects them, starts them, and stops them in reverse. */
 export async function createGateway(config: Config, context: GatewayContext): Promise<Gateway> {
   const { uws, log } = context;
@@ -85,7 +91,10 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       revocations.add(revocation, until);
       sessions.obey(revocation);
     },
-    forgotten: () => users.renew(),
+    forgotten() {
+      users.renew();
+      presence?.attendances.renew();
+    },
   });
   const app = uws.App();
   const topics = new WebSocketTopics(app, counts, config.max_node_queued_bytes);
@@ -94,6 +103,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
   const users = new Users(config.max_connections_per_user, backplane);
   const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
   const history = new History(backplane, config.grants);
+  const presence = createPresence(config, backplane);
   const refusals = new Refusals(log);
   const deadlines = new Deadlines();
   const heartbeat = new Heartbeat<WebSocketConnection>(config.heartbeat / 1000, config.pong_timeout / 1000);
@@ -111,6 +121,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     backplane,
     connections: () => heartbeat.size,
     capacity: config.max_connections,
+    presence: presence?.attendances,
     queuedBytes: () => topics.queuedBytes,
     revocations,
     draining: () => drain.begun,
@@ -126,6 +137,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     users,
     publisher,
     history,
+    presence,
     refusals,
     deadlines,
     heartbeat,
@@ -138,6 +150,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     apiRoutes({
       publisher,
       history,
+      presence,
       directory: backplane,
       revocations: {
         async revoke(revocation, until, by) {
@@ -171,6 +184,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       backplane.start();
       deadlines.start();
       users.start();
+      presence?.attendances.start();
       heartbeat.start();
       await listenAdmin(admin, config);
       admin.on("error", (error) => log.error({ err: error }, "the admin port"));
@@ -187,6 +201,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       admin.closeAllConnections();
       heartbeat.stop();
       users.stop();
+      presence?.attendances.stop();
       deadlines.stop();
       await backplane.close();
       jwks?.stop();
@@ -203,6 +218,7 @@ interface Parts {
   readonly users: Users;
   readonly publisher: Publisher;
   readonly history: History;
+  readonly presence: Presence | undefined;
   readonly refusals: Refusals;
   readonly deadlines: Deadlines;
   readonly heartbeat: Heartbeat<WebSocketConnection>;
@@ -249,13 +265,14 @@ function webSocketOptions(config: Config, context: GatewayContext, parts: Parts)
 }
 
 function sessionContext(config: Config, { node, log }: GatewayContext, parts: Parts): SessionContext {
-  const { hub, sessions, users, publisher, history, refusals, deadlines, counts, verify } = parts;
+  const { hub, sessions, users, publisher, history, presence, refusals, deadlines, counts, verify } = parts;
   return {
     hub,
     sessions,
     users,
     publisher,
     history,
+    presence,
     deadlines,
     verify,
     rules: config.grants,
@@ -313,10 +330,17 @@ function createBackplane(
     instance: `${node}:${randomBytes(6).toString("base64url")}`,
     maxEventBytes: config.max_frame_bytes,
     history: config.history,
+    presence: config.presence.length > 0,
     log,
     events,
     onFatal,
   });
+}
+
+function createPresence(config: Config, backplane: Backplane): Presence | undefined {
+  if (config.presence.length === 0) return undefined;
+  const graceMs = Math.min(reconnectWindow(config).max, MAX_AWAY_MS) + BACK_MS;
+  return new Presence(config.presence, backplane, config.grants, graceMs);
 }
 
 function backplaneCheck({ downSince }: Backplane, graceMs: number): { ok: boolean; detail?: string } {

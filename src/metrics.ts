@@ -43,6 +43,8 @@ export interface MetricSources {
     readonly connects: number;
     readonly probeMs: number;
   };
+  /** Undefined: no channel has any. */
+  readonly presence?: { readonly size: number; readonly joins: number; readonly leaves: number } | undefined;
   queuedBytes(): number;
   readonly revocations: { readonly size: number };
   draining(): boolean;
@@ -188,6 +190,22 @@ export const METRICS: readonly Row[] = [
     type: "gauge",
     help: "Bytes of events held for clients that come back.",
     read: (s) => s.hub.recentBytes,
+  },
+  {
+    name: "tidegate_presence_members",
+    type: "gauge",
+    help: "Pairs of user and channel with presence on this node.",
+    read: (s) => s.presence?.size ?? 0,
+  },
+  {
+    name: "tidegate_presence_changes_total",
+    type: "counter",
+    label: "change",
+    help: "Times that this node said of a user that he is in a channel with presence (join), or no more (leave).",
+    read: (s) => [
+      ["join", s.presence?.joins ?? 0],
+      ["leave", s.presence?.leaves ?? 0],
+    ],
   },
   {
     name: "tidegate_queued_bytes",

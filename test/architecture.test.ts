@@ -33,7 +33,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
   transport: { rooms: ["protocol", "auth", "session", "type hub"], packages: ["node:*", "type pino"] },
   api: { rooms: ["protocol", "auth", "session", "transport"], packages: ["node:*"] },
-  config: { rooms: ["protocol", "auth", "backplane/redis/redis-url.ts", "backplane/history.ts"], packages: ["node:*"] },
+  config: {
+    rooms: ["protocol", "auth", "backplane/redis/redis-url.ts", "backplane/history.ts"],
+    packages: ["node:*"],
+  },
   cli: {
     rooms: [
       "protocol",

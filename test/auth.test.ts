@@ -378,8 +378,8 @@ describe("the form of a token", () => {
 
   it("is refused unread over 8 KiB, though well signed, and read up to there", () => {
     const sized = (length: number) => {
-      const padding = Math.floor(((length - tokenWith(claims({ info: "" })).length) * 3) / 4);
-      return tokenWith(claims({ info: "i".repeat(padding) }));
+      const padding = Math.floor(((length - tokenWith(claims({ padding: "" })).length) * 3) / 4);
+      return tokenWith(claims({ padding: "i".repeat(padding) }));
     };
     const fits = sized(MAX_TOKEN_BYTES - 4);
     expect(fits.length).toBeGreaterThan(MAX_TOKEN_BYTES - 16);

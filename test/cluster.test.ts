@@ -150,7 +150,10 @@ describe("every subscriber on every node gets every event, in order, once, publi
         headers: { authorization: `Bearer ${token()}`, "content-type": "application/json" },
         body: `{"data":${i}}`,
       });
-      expect([response.status, await response.json()]).toEqual([201, { channel: "by-http", id: expect.any(String), listeners: 3 }]);
+      expect([response.status, await response.json()]).toEqual([
+        201,
+        { channel: "by-http", id: expect.any(String), listeners: 3 },
+      ]);
     }
     await expectAll(clients, "by-http", 50);
   });

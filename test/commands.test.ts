@@ -106,7 +106,10 @@ describe.concurrent("tidegate publish and subscribe", () => {
     const publish = (...args: string[]) =>
       tidegate(["publish", "--url", node.url, ...args], { env: production });
     const json = await publish("chat-123", '{"big":12345678901234567890}');
-    expect([json.code, JSON.parse(json.stdout)]).toEqual([0, { channel: "chat-123", id: expect.any(String), listeners: 1 }]);
+    expect([json.code, JSON.parse(json.stdout)]).toEqual([
+      0,
+      { channel: "chat-123", id: expect.any(String), listeners: 1 },
+    ]);
     expect(await tail.line(/"channel":"chat-123".*"data"/)).toContain('"data":{"big":12345678901234567890}');
     expect((await publish("news", "plain words", "--type", "headline")).code).toBe(0);
     expect(await tail.line(/headline/)).toContain('"data":"plain words"');

@@ -61,6 +61,12 @@ class World {
       this.head = { ...first.position, offset: first.position.offset - 1, check: first.previous };
   }
 
+  /** Somebody has heard of an event that is lost. */
+  leaveOut(): Position {
+    this.head = { ...this.head, check: `c${++this.#checks}`, offset: this.head.offset + 1 };
+    return this.head;
+  }
+
   loseAll(): void {
     this.log = [];
     this.head = { epoch: `e${++this.#epochs}`, check: "start", offset: 0 };
@@ -73,6 +79,7 @@ class World {
       unsubscribe: () => {},
       keeps: () => KEEPS,
       head: () => this.#question(() => this.head),
+      fork: () => this.#question(() => this.leaveOut()),
       readAfter: (_channel, offset, limit) =>
         this.#question(() =>
           this.#page(

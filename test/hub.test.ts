@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import type { ContinuityCounts } from "../src/hub/channel.ts";
 import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
 import { Hub } from "../src/hub/hub.ts";
-import { FakeFeed } from "./tools/feed.ts";
+import { FakeFeed, KEEPS_ALL } from "./tools/feed.ts";
+import { nextTick } from "./tools/turns.ts";
 
 const RECENT_BYTES = 1024 * 1024;
 
@@ -176,5 +177,19 @@ describe("an event", () => {
     hub.deliver(event("x", 2));
     expect(heard).toEqual([]);
     expect(hub.channels).toBe(0);
+  });
+
+  it("that others keep is delivered all the same where this node keeps none", async () => {
+    const feed = new FakeFeed(true, KEEPS_ALL);
+    feed.keeps = () => undefined;
+    const { hub, heard } = hubOn(feed);
+    await hub.subscribe("x");
+    for (const data of ["1", "2", "3"]) {
+      const rest = { sender: undefined, except: undefined, key: undefined };
+      const { event } = feed.history.append({ channel: "x", type: "message", data, ...rest });
+      hub.deliver(event as EncodedEvent);
+    }
+    await nextTick();
+    expect(heard).toEqual(["x:1", "x:2", "x:3"]);
   });
 });

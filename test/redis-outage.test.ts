@@ -1,7 +1,10 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect } from "vitest";
 import { freePort, until } from "../deploy/local/process.ts";
 import { Authority } from "./support/certificates.ts";
-import type { Client } from "./support/client.ts";
+import type { Client, Frame } from "./support/client.ts";
 import { metric } from "./support/metrics.ts";
 import { TcpProxy } from "./support/proxy.ts";
 import { type GatewayNode, logOf, type RedisServer, type Stage, test } from "./support/servers.ts";
@@ -216,6 +219,94 @@ describe.concurrent("a node whose Redis", () => {
     await client.next((frame) => frame.data === "once");
     await client.request({ type: "ping" });
     expect(client.events("chat").filter((event) => event.data === "once")).toHaveLength(1);
+  });
+});
+
+describe.concurrent("on a channel that keeps its events", () => {
+  const lost = (client: Client) => client.frames.filter((frame) => frame.resumed === false);
+  const dataOf = (client: Client) => client.events("chat").map((event) => event.data);
+
+  async function subscribed(stage: Stage, node: GatewayNode): Promise<Client> {
+    const client = await stage.client(node.webSocketUrl, { token: token(), channels: ["chat"] });
+    await client.next("subscribed");
+    return client;
+  }
+
+  async function publish(client: Client, from: number, to: number): Promise<void> {
+    for (let data = from; data <= to; data++)
+      expect(await client.request({ type: "publish", channel: "chat", data })).toMatchObject({
+        type: "published",
+      });
+  }
+
+  const numbers = (to: number) => Array.from({ length: to }, (_, i) => i + 1);
+
+  test("who misses events by a broken connection of the node gets them, and is told nothing", async ({
+    stage,
+  }) => {
+    const redis = await stage.redis();
+    const [cut, whole] = await Promise.all(["cut", "whole"].map((id) => stage.node({ redis, id })));
+    const client = await subscribed(stage, cut as GatewayNode);
+    const publisher = await stage.client((whole as GatewayNode).webSocketUrl, { token: token() });
+    await publish(publisher, 1, 10);
+    for (let round = 1; round <= 3; round++) {
+      const connections = (await redis.cli("CLIENT", "LIST", "TYPE", "pubsub")).split("\n");
+      const [, id = ""] =
+        /^id=(\d+)/.exec(connections.find((one) => / name=tidegate-subscriber-cut /.test(one)) ?? "") ?? [];
+      expect(await redis.cli("CLIENT", "KILL", "ID", id)).toBe("1");
+      await publish(publisher, round * 10 + 1, round * 10 + 10);
+      await client.next((frame) => frame.data === round * 10 + 10);
+    }
+    expect(dataOf(client)).toEqual(numbers(40));
+    expect(lost(client)).toEqual([]);
+  });
+
+  test("nobody is told anything when Redis comes back with all that it had", async ({ stage }) => {
+    const directory = await mkdtemp(join(tmpdir(), "tidegate-outage-"));
+    stage.add({ stop: () => rm(directory, { recursive: true, force: true }) });
+    const config = ["appendfsync always"];
+    const redis = await stage.redis({ directory, config });
+    const node = await stage.node({ redis });
+    const client = await subscribed(stage, node);
+    await publish(client, 1, 10);
+    redis.kill("SIGKILL");
+    await redis.process.exited;
+    await stage.redis({ port: redis.port, directory, config });
+    await until("events travel both ways", async () => (await metric(node, "tidegate_backplane_up")) === 1);
+    await publish(client, 11, 20);
+    await until("all came", () => dataOf(client).at(-1) === 20);
+    expect(dataOf(client)).toEqual(numbers(20));
+    expect(lost(client)).toEqual([]);
+    const ids = client.events("chat").map((event) => (event.id as string).split(/[-:]/));
+    expect(ids.map(([epoch, , offset]) => [epoch, offset])).toEqual(
+      numbers(20).map((n) => [ids[0]?.[0], String(n)]),
+    );
+  });
+
+  test("everybody is told once when Redis comes back with nothing, and the stream goes on", async ({
+    stage,
+  }) => {
+    const redis = await stage.redis();
+    const node = await stage.node({ redis });
+    const clients = await Promise.all([1, 2].map(() => subscribed(stage, node)));
+    const [client] = clients as [Client];
+    await publish(client, 1, 10);
+    redis.kill("SIGKILL");
+    await redis.process.exited;
+    await stage.redis({ port: redis.port });
+    await until("events travel both ways", async () => (await metric(node, "tidegate_backplane_up")) === 1);
+    await publish(client, 11, 20);
+    for (const one of clients) {
+      await until("all came", () => dataOf(one).at(-1) === 20);
+      expect(dataOf(one)).toEqual(numbers(20));
+      expect(lost(one)).toEqual([{ ...interrupted, id: expect.stringMatching(/:\d$/) }]);
+      const told = one.frames.indexOf(lost(one)[0] as Frame);
+      const next = one.frames.slice(told).find((frame) => frame.timestamp !== undefined);
+      const offsetOf = (frame: Frame | undefined) => Number(String(frame?.id).split(":")[1]);
+      expect(offsetOf(next), "it goes on behind the position that was told").toBe(
+        offsetOf(one.frames[told]) + 1,
+      );
+    }
   });
 });
 

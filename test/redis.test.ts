@@ -1,11 +1,9 @@
-import { readFileSync } from "node:fs";
 import { beforeAll, describe, expect } from "vitest";
 import { until } from "../deploy/local/process.ts";
-import { Authority } from "./support/certificates.ts";
 import type { Client } from "./support/client.ts";
 import { metric } from "./support/metrics.ts";
 import { run } from "./support/run.ts";
-import { type GatewayNode, logged, logOf, type RedisServer, sharedStage, test } from "./support/servers.ts";
+import { type GatewayNode, logged, type RedisServer, sharedStage, test } from "./support/servers.ts";
 import { token } from "./support/token.ts";
 
 const stage = sharedStage();
@@ -201,6 +199,7 @@ describe("the channel of framed events", () => {
   const garbage = [
     ...["", "1", "1t", "\n", "hi", '{"type":"message","data":1}', "2t\n{}", "1x\n{}", "t1\n{}", " 1t\n{}"],
     `1t${"x".repeat(100)}\n{}`,
+    ...["1t;\n{}", "1t;;\n{}", "1t;no id;c\n{}", "1t;e-c:-1;c\n{}", "1t;e-c:9007199254740992;c\n{}"],
     Buffer.from("1t\n\xff\xfe", "latin1"),
     Buffer.from('1t\n{"name":"Jürgen"}', "latin1"),
     Buffer.from("1b\n"),
@@ -267,107 +266,6 @@ test("two prefixes on one Redis do not hear each other", async ({ stage }) => {
     await client.next((frame) => frame.data === `plain ${prefix}`);
     expect(client.events("chat").map((event) => event.data)).toEqual([prefix, `plain ${prefix}`]);
   }
-});
-
-describe("access to Redis", () => {
-  /** Those that the README gives a node. */
-  const rules = /ACL SETUSER tidegate +on >PASSWORD (.*)/.exec(readFileSync("README.md", "utf8"))?.[1] ?? "";
-
-  test("needs no more rights than the documented ones", async ({ stage }) => {
-    const server = await stage.redis({
-      password: "of-the-default-user",
-      user: { name: "tidegate", password: "p@ss:wörd/#1", rules },
-    });
-    const node = await stage.node({ redis: server, env: { TIDEGATE_BACKPLANE_GRACE: "0s" } });
-    const client = await stage.client(node.webSocketUrl, { token: token(), channels: ["chat"] });
-    await client.next("subscribed");
-    expect(await client.request({ type: "publish", channel: "chat", data: 1 })).toMatchObject({
-      listeners: 1,
-    });
-    expect(await client.request({ type: "unsubscribe", channel: "chat" })).toMatchObject({
-      type: "unsubscribed",
-    });
-    expect(node.output.filter((line) => !line.startsWith("{"))).toEqual([]);
-    expect(node.output.join("\n")).not.toMatch(/NOPERM/);
-  });
-
-  test("that lacks a right is told by the log, and the client is told that it is temporary", async ({
-    stage,
-  }) => {
-    const user = { name: "tidegate", password: "secret", rules: rules.replace("&tidegate!* ", "") };
-    const server = await stage.redis({ password: "other", user });
-    const node = await stage.node({ redis: server });
-    const client = await stage.client(node.webSocketUrl, { token: token() });
-    const refused = { type: "error", code: "backplane_unavailable", temporary: true };
-    expect(await client.request({ type: "subscribe", channel: "chat" })).toMatchObject(refused);
-    expect(await client.request({ type: "publish", channel: "chat", data: 1 })).toMatchObject(refused);
-    await logged(node, (entry) => /NOPERM.*channel/i.test(String(entry.reason)));
-  });
-
-  test("with a wrong password is logged without it, and the node is alive but never ready", async ({
-    stage,
-  }) => {
-    const server = await stage.redis({ password: "right-password" });
-    const url = `redis://:wrong-password@127.0.0.1:${server.port}`;
-    const node = await stage.node({ env: { TIDEGATE_REDIS_URL: url }, waitReady: false });
-    expect(await node.isReady()).toBe(false);
-    await logged(node, (entry) => /WRONGPASS/.test(String(entry.reason)));
-    expect(await node.isReady()).toBe(false);
-    expect((await fetch(`${node.admin}/healthz`)).status).toBe(200);
-    expect(node.output.join("\n")).not.toMatch(/wrong-password|right-password/);
-  });
-
-  test("that nobody gives is never ready, not even within the grace time", async ({ stage }) => {
-    const node = await stage.node({ env: { TIDEGATE_REDIS_URL: "redis://127.0.0.1:9" }, waitReady: false });
-    expect(await node.isReady()).toBe(false);
-    await logged(node, (entry) => /ECONNREFUSED/.test(String(entry.reason)));
-    expect(await node.isReady()).toBe(false);
-  });
-
-  test("goes by TLS with an authority of one's own, and a wrong one is named", async ({ stage }) => {
-    const ours = stage.add(await Authority.make());
-    const other = stage.add(await Authority.make());
-    const server = await stage.redis({ tls: ours, password: "p" });
-    const good = await stage.node({ id: "good", redis: server, env: { TIDEGATE_REDIS_CA_FILE: ours.ca } });
-    const client = await stage.client(good.webSocketUrl, { token: token() });
-    expect(await client.request({ type: "subscribe", channel: "chat" })).toMatchObject({
-      type: "subscribed",
-    });
-    await server.cli("PUBLISH", "tidegate:chat", "1");
-    expect(await client.next("message")).toMatchObject({ data: 1 });
-
-    for (const env of [{}, { TIDEGATE_REDIS_CA: readFileSync(other.ca, "utf8") }]) {
-      const bad = await stage.node({ id: "bad", redis: server, env, waitReady: false });
-      await logged(
-        bad,
-        (entry) => /certificate/.test(String(entry.reason)) && /TIDEGATE_REDIS_URL/.test(entry.msg),
-      );
-      expect(await bad.isReady()).toBe(false);
-    }
-  });
-
-  test("that speaks TLS at a Redis that does not, or the other way round, is never ready", async ({
-    stage,
-  }) => {
-    const authority = stage.add(await Authority.make());
-    const tls = await stage.redis({ tls: authority });
-    for (const url of [`rediss://127.0.0.1:${redis.port}`, `redis://127.0.0.1:${tls.port}`]) {
-      const env = { TIDEGATE_REDIS_URL: url, TIDEGATE_REDIS_CA_FILE: authority.ca };
-      const node = await stage.node({ env, waitReady: false });
-      await logged(node, (entry) => /TIDEGATE_REDIS_URL/.test(entry.msg));
-      expect(await node.isReady()).toBe(false);
-    }
-  });
-
-  test("by a Cluster ends the node with exit code 78 and the reason", async ({ stage }) => {
-    const cluster = await stage.redis({ cluster: true });
-    const node = await stage.node({ redis: cluster, waitReady: false });
-    expect(await node.process.exited).toEqual({ code: 78, signal: null });
-    expect(logOf(node).at(-1)).toMatchObject({
-      level: 60,
-      msg: expect.stringMatching(/Cluster.*not supported/),
-    });
-  });
 });
 
 test("a database number separates nothing, and is accepted", async ({ stage }) => {

@@ -30,7 +30,10 @@ describe.concurrent("tidegate serve in development mode", () => {
     expect(client.socket.protocol).toBe("tidegate.v1");
     await client.next("subscribed");
     const outcome = await run("sh", ["-c", curl]);
-    expect([outcome.code, JSON.parse(outcome.stdout)]).toEqual([0, { channel: "chat-123", id: expect.any(String), listeners: 1 }]);
+    expect([outcome.code, JSON.parse(outcome.stdout)]).toEqual([
+      0,
+      { channel: "chat-123", id: expect.any(String), listeners: 1 },
+    ]);
     expect(await client.next("message")).toMatchObject({
       channel: "chat-123",
       data: { text: "Hello!" },

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
 import { RequestError } from "../src/protocol/codes.ts";
 import { type Conversation, type Frame, Node } from "./tools/conversation.ts";
 import { FakeFeed, KEEPS_ALL } from "./tools/feed.ts";
@@ -282,7 +281,8 @@ describe("history", () => {
     await client.ask(large, large, large, large, { ...large, data: "x".repeat(300_000) });
     const ask = async (query: object) => {
       const [answer] = await client.ask({ type: "history", channel: "x", ref: 1, ...query });
-      return [(answer?.events as Frame[]).map(({ data }) => (data as string).length), answer?.more];
+      const { events, more } = answer as { events: Frame[]; more: boolean };
+      return [events.map(({ data }) => String(data).length), more];
     };
     expect(await ask({})).toEqual([[300_000], true]);
     expect(await ask({ since: start?.id })).toEqual([[100_000, 100_000], true]);
@@ -364,42 +364,3 @@ describe("publish", () => {
     expect(node.publications).toEqual(["ok", "ok", "ok", "key_reused", "ok"]);
   });
 });
-
-describe("an interruption", () => {
-  it("is not told where nothing is missing, and what was missed is fetched", async () => {
-    const { node, ids } = await published(3);
-    const client = await connected(node);
-    await client.ask({ type: "subscribe", channel: "x" });
-    node.hub.interrupted();
-    expect(await client.frames()).toEqual([]);
-    const rest = { channel: "x", type: "message", sender: undefined, except: undefined, key: undefined };
-    for (const data of ["4", "5"]) node.feed.history.append({ ...rest, data }); // nobody hears them
-    node.hub.interrupted();
-    expect(brief(await client.frames())).toEqual([4, 5]);
-    expect(brief(await client.ask({ type: "publish", channel: "x", data: 6 }))).toEqual([6]);
-    expect(ids).toHaveLength(4);
-  });
-
-  it("is told where the history is empty, or something came by that it does not hold", async () => {
-    const node = keeping();
-    const client = await connected(node);
-    const lost = { type: "subscribed", channel: "x", resumed: false, reason: "history_lost" };
-    const [begun] = await client.ask({ type: "subscribe", channel: "x", ref: 1 });
-    node.hub.interrupted();
-    expect(await client.frames()).toEqual([{ ...lost, id: begun?.id }]);
-    const [event] = await client.ask({ type: "publish", channel: "x", data: 1 });
-    node.hub.interrupted();
-    expect(await client.frames()).toEqual([]);
-    node.hub.deliver(plain("x"));
-    expect(await client.frames()).toMatchObject([{ type: "message" }]);
-    for (let i = 0; i < 2; i++) {
-      node.hub.interrupted();
-      expect(await client.frames()).toEqual([{ ...lost, id: event?.id }]);
-    }
-  });
-});
-
-/** As by a plain PUBLISH. */
-function plain(channel: string): EncodedEvent {
-  return encode({ type: "message", channel, timestamp: "2026-03-08T14:30:00Z" }, "1");
-}

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { encode } from "../src/hub/encoded-event.ts";
 import { RequestError } from "../src/protocol/codes.ts";
 import { Node } from "./tools/conversation.ts";
-import { FakeFeed } from "./tools/feed.ts";
+import { FakeFeed, KEEPS_ALL } from "./tools/feed.ts";
 import { nextTick } from "./tools/turns.ts";
 
 const ALL = { "*": ["subscribe", "publish"] };
@@ -348,5 +349,39 @@ describe("an interruption", () => {
     expect(frames.map(({ channel, reason }) => reason && channel)).toEqual(
       expect.arrayContaining(names.slice(0, -1)),
     );
+  });
+
+  it("is not told where nothing is missing: what was missed is fetched", async () => {
+    const node = new Node({}, new FakeFeed(true, KEEPS_ALL));
+    const client = node.as("ann", ALL, ["x"]);
+    await client.ask({ type: "publish", channel: "x", data: 1 });
+    node.hub.interrupted();
+    expect(await client.frames()).toEqual([]);
+    const rest = { channel: "x", type: "message", sender: undefined, except: undefined, key: undefined };
+    for (const data of ["2", "3"]) node.feed.history.append({ ...rest, data }); // nobody hears them
+    node.hub.interrupted();
+    expect((await client.frames()).map(({ data }) => data)).toEqual([2, 3]);
+    expect((await client.ask({ type: "publish", channel: "x", data: 4 })).map(({ data }) => data)).toEqual([
+      4,
+    ]);
+  });
+
+  it("is told where the history is empty, or something came by that it does not hold", async () => {
+    const node = new Node({}, new FakeFeed(true, KEEPS_ALL));
+    const client = node.as("ann", ALL);
+    const lost = { type: "subscribed", channel: "x", resumed: false, reason: "history_lost" };
+    const [begun] = (await client.ask({ type: "subscribe", channel: "x", ref: 1 })).slice(-1);
+    node.hub.interrupted();
+    expect(await client.frames()).toEqual([{ ...lost, id: begun?.id }]);
+    const [event] = await client.ask({ type: "publish", channel: "x", data: 1 });
+    node.hub.interrupted();
+    expect(await client.frames()).toEqual([]);
+    // As by a plain PUBLISH.
+    node.hub.deliver(encode({ type: "message", channel: "x", timestamp: "2026-03-08T14:30:00Z" }, "2"));
+    expect(await client.frames()).toMatchObject([{ type: "message", data: 2 }]);
+    for (let i = 0; i < 2; i++) {
+      node.hub.interrupted();
+      expect(await client.frames()).toEqual([{ ...lost, id: event?.id }]);
+    }
   });
 });

@@ -10,8 +10,9 @@ import { LOAD } from "./paths.ts";
 export async function runLoad<J extends Job>(
   job: J,
   whenReady: () => Promise<void> = async () => {},
+  core = LOAD_CORE,
 ): Promise<ResultOf[J["task"]]> {
-  const child = new Child(LOAD_CORE, [process.execPath, LOAD], { ipc: true });
+  const child = new Child(core, [process.execPath, LOAD], { ipc: true });
   const tell = (message: ToLoad): boolean => child.process.send(message);
   try {
     return await new Promise((resolve, reject) => {

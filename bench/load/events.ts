@@ -3,6 +3,7 @@ const DATA_BYTES = 200;
 export const FIRST_NUMBER = 1_000_000_000;
 const NUMBER_DIGITS = 10;
 const NUMBER_KEY = Buffer.from('"n":1');
+const ID_KEY = Buffer.from('"id":"');
 const [QUOTE, LETTER_N, , COLON] = NUMBER_KEY as unknown as [number, number, number, number];
 
 export const channelName = (index: number): string => `bench-${index}`;
@@ -36,4 +37,12 @@ export function readNumber(buffer: Buffer, keyAt: number): number {
     number = number * 10 + (buffer[first + digit] as number) - 48;
   }
   return number;
+}
+
+/** The id of an event that was published with history. */
+export function readId(buffer: Buffer, start: number, length: number): string {
+  const frame = buffer.subarray(start, start + length);
+  const at = frame.indexOf(ID_KEY);
+  if (at < 0) throw new Error(`an event without an id: ${frame.toString("latin1", 0, 120)}`);
+  return frame.toString("latin1", at + ID_KEY.length, frame.indexOf(QUOTE, at + ID_KEY.length));
 }

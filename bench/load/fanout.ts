@@ -64,7 +64,8 @@ function expectedDeliveries(job: FanoutJob, total: number): number {
   return expected;
 }
 
-async function untilStill(crowd: Crowd, expected: number): Promise<void> {
+/** Waits for the last deliveries, until nothing comes any more. */
+export async function untilStill(crowd: Crowd, expected: number): Promise<void> {
   let last = -1;
   let stillMs = 0;
   while (crowd.received < expected && stillMs < STILL_MS) {

@@ -77,7 +77,61 @@ export interface RestartJob {
   windowMs: number;
 }
 
-export type Job = FanoutJob | MemoryJob | HandshakeJob | RefusedHandshakesJob | StormJob | RestartJob;
+/** `PUBLISH`, and the functions `tidegate_append` (for nodes) and `tidegate_publish` (for anybody). */
+export type PublishWay = "plain" | "append" | "publish";
+
+/** Publishing in three ways by turns, to measure Redis. */
+export interface PublishCostJob {
+  task: "publish-cost";
+  redisPort: number;
+  /** Connections that listen, as many as there would be nodes. */
+  subscribers: number;
+  /** Calls under way at a time. */
+  depth: number;
+  warmupMs: number;
+  /** Of each way. */
+  windowMs: number;
+}
+
+/** Fan-out of what is published plainly and with history, by turns. */
+export interface FanoutHistoryJob {
+  task: "fanout-history";
+  target: Target;
+  sockets: number;
+  eventsPerSecond: number;
+  warmupMs: number;
+  /** Of each way. */
+  windowMs: number;
+}
+
+/** One of several nodes dies, everybody is cut off, and comes back to the others with `since`, while events flow. */
+export interface ResumeStormJob {
+  task: "resume-storm";
+  /** The first one is killed. */
+  nodes: Target[];
+  sockets: number;
+  channels: number;
+  /** Over all channels. */
+  eventsPerSecond: number;
+  /** From the kill to the first attempt to come back. */
+  awayMs: number;
+  /** First attempts to come back, at all nodes together. */
+  attemptsPerSecond: number;
+  warmupMs: number;
+  /** Of steady flow, before the kill and when all are back. */
+  windowMs: number;
+}
+
+export type Job =
+  | FanoutJob
+  | MemoryJob
+  | HandshakeJob
+  | RefusedHandshakesJob
+  | StormJob
+  | RestartJob
+  | PublishCostJob
+  | FanoutHistoryJob
+  | ResumeStormJob;
 
 /** Within the measured window. */
 export interface Usage {
@@ -165,6 +219,68 @@ export interface RestartResult {
   lagP99Ms: number;
 }
 
+/** Of one way. */
+export interface PublishCost {
+  calls: number;
+  seconds: number;
+  redisMicros: number;
+}
+
+export interface PublishCostResult extends Record<PublishWay, PublishCost> {
+  /** Share of one core. */
+  foreignBusy: number;
+}
+
+/** Of one way, over all its turns. */
+export interface WayResult extends Usage {
+  deliveries: number;
+  p99Ms: number;
+  frameBytes: number;
+}
+
+export interface FanoutHistoryResult {
+  plain: WayResult;
+  history: WayResult;
+  /** How late the generator itself published. */
+  lagP99Ms: number;
+  /** Over the whole run, warm-up included. */
+  expected: number;
+  received: number;
+  disordered: number;
+  closed: number;
+}
+
+export interface ResumeStormResult {
+  /** From the kill, and from the first attempt to come back, until the last client had all up to the head of then. */
+  killToLastMs: number;
+  firstToLastMs: number;
+  /** From the first attempt until the last `subscribed`. */
+  firstToSubscribedMs: number;
+  /** From a client's attempt that was accepted until it had all that it had missed. */
+  resumeP50Ms: number;
+  resumeP99Ms: number;
+  resumed: number;
+  /** Times that a client was told that not all can be had, and what it was told first. */
+  notResumed: number;
+  notResumedFor: string | null;
+  missedLeast: number;
+  missedMean: number;
+  missedMost: number;
+  /** Of all events of all clients, from the first to the last that was published. */
+  expected: number;
+  lost: number;
+  duplicated: number;
+  /** Attempts to come back that were refused for the rate, and that ended without an answer. */
+  refused: number;
+  failed: number;
+  /** Subscriptions that were answered by a temporary error, and asked for again. */
+  postponed: number;
+  /** Share of one core, from the first attempt until all were up to date. */
+  generatorBusy: number;
+  /** How late the generator itself published. */
+  lagP99Ms: number;
+}
+
 export interface ResultOf {
   fanout: FanoutResult;
   memory: MemoryResult;
@@ -172,6 +288,9 @@ export interface ResultOf {
   "refused-handshakes": RefusedHandshakesResult;
   storm: StormResult;
   restart: RestartResult;
+  "publish-cost": PublishCostResult;
+  "fanout-history": FanoutHistoryResult;
+  "resume-storm": ResumeStormResult;
 }
 
 export type ToLoad = { job: Job } | { go: true };

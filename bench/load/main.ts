@@ -1,9 +1,12 @@
 import { runFanout } from "./fanout.ts";
+import { runFanoutHistory } from "./fanout-history.ts";
 import { runHandshakes } from "./handshakes.ts";
 import type { FromLoad, Job, ResultOf, ToLoad } from "./job.ts";
 import { runMemory } from "./memory.ts";
+import { runPublishCost } from "./publish-cost.ts";
 import { runRefusedHandshakes } from "./refused-handshakes.ts";
 import { runRestart } from "./restart.ts";
+import { runResumeStorm } from "./resume-storm.ts";
 import { runStorm } from "./storm.ts";
 
 // One job per process: no connection, timer or heap of an earlier run can colour the next.
@@ -32,6 +35,12 @@ function run(job: Job): Promise<ResultOf[keyof ResultOf]> {
       return runStorm(job, ready);
     case "restart":
       return runRestart(job, ready);
+    case "publish-cost":
+      return runPublishCost(job, ready);
+    case "fanout-history":
+      return runFanoutHistory(job, ready);
+    case "resume-storm":
+      return runResumeStorm(job, ready);
   }
 }
 

@@ -2,8 +2,12 @@ import { connect, type Socket } from "node:net";
 import { channelName, eventData, FIRST_NUMBER, wholeEvent } from "./events.ts";
 import type { FanoutJob } from "./job.ts";
 import { Latencies } from "./latencies.ts";
+import { redisCommand } from "./resp.ts";
 
-type Plan = Pick<FanoutJob, "target" | "channels" | "eventsPerSecond" | "burst">;
+type Plan = Pick<FanoutJob, "target" | "channels" | "eventsPerSecond" | "burst"> & {
+  /** Whether this event is published by `FCALL tidegate_publish` instead of `PUBLISH`. */
+  withHistory?: (place: number) => boolean;
+};
 
 /**
  * Publishes through Redis by the clock, whatever happens to earlier events (an open loop): a server that falls behind
@@ -98,6 +102,8 @@ export class Publisher {
     const number = FIRST_NUMBER + place;
     const payload = this.#job.target.wrapsData ? eventData(number) : wholeEvent(channel, number);
     const name = `tidegate:${channel}`;
-    return `*3\r\n$7\r\nPUBLISH\r\n$${name.length}\r\n${name}\r\n$${payload.length}\r\n${payload}\r\n`;
+    return this.#job.withHistory?.(place)
+      ? redisCommand("FCALL", "tidegate_publish", "1", name, "", payload)
+      : redisCommand("PUBLISH", name, payload);
   }
 }

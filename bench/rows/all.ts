@@ -1,10 +1,13 @@
 import { cpuRows } from "./fanout-cpu.ts";
+import { fanoutHistory } from "./fanout-history.ts";
 import { latencyRows } from "./fanout-latency.ts";
 import { handshakes } from "./handshakes.ts";
 import { highestRate } from "./highest-rate.ts";
 import { memory } from "./memory.ts";
+import { publishHistory } from "./publish-history.ts";
 import { reconnectStorm } from "./reconnect-storm.ts";
 import { refusedHandshakes } from "./refused-handshakes.ts";
+import { resumeStorm } from "./resume-storm.ts";
 import { rollingRestart } from "./rolling-restart.ts";
 import type { Row } from "./row.ts";
 import { writes } from "./writes.ts";
@@ -19,4 +22,7 @@ export const rows: Row[] = [
   refusedHandshakes,
   reconnectStorm,
   rollingRestart,
+  publishHistory,
+  fanoutHistory,
+  resumeStorm,
 ];

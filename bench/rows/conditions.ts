@@ -27,10 +27,15 @@ export function noteConditions(bench: Bench, control: FanoutResult[], subject: F
 }
 
 /** How full the cores were, and who else was there. */
-export function noteUsage(bench: Bench, control: Usage[], subject: Usage[]): void {
+export function noteUsage(
+  bench: Bench,
+  control: Usage[],
+  subject: Usage[],
+  names: readonly [string, string] = ["control", "subject"],
+): void {
   for (const [who, results] of [
-    ["control", control],
-    ["subject", subject],
+    [names[0], control],
+    [names[1], subject],
   ] as const) {
     bench.note(
       `${who}: server core ${list(results, (r) => percent(serverBusy(r)))}; ` +
@@ -47,7 +52,7 @@ export function flagForeign(bench: Bench, foreign: number): void {
 }
 
 /** On a full core CPU per delivery is 1/rate for whoever keeps up, and a ratio of it says nothing. */
-export function flagFullCore(bench: Bench, results: FanoutResult[]): void {
+export function flagFullCore(bench: Bench, results: Usage[]): void {
   const full = results.filter((result) => serverBusy(result) > FULL).length;
   if (full > 0) bench.note(`FLAGGED: the server's core was full in ${full} of ${results.length} runs`);
 }

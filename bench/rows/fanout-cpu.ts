@@ -1,6 +1,6 @@
 import type { FanoutResult } from "../load/job.ts";
 import { flagFullCore, flagLateGenerator, noteConditions } from "./conditions.ts";
-import { compare, type FanoutPlan, fanout, type Measure, type Row } from "./row.ts";
+import { compare, type FanoutPlan, fanout, type Measure, OFF_THE_TICK, type Row } from "./row.ts";
 
 interface CpuRow {
   name: string;
@@ -39,10 +39,6 @@ function cpuRow({ name, what, plan, totalAtMost, userAtMost }: CpuRow): Row {
     },
   };
 }
-
-// The kernel tells user from system time by where its clock tick finds the process, and 50 or 200 events/s keep step
-// with a tick of 250 a second: each event would be seen in the same phase for ever. A hair off, all phases are seen.
-const OFF_THE_TICK = 1.013;
 
 const fanoutAt = (name: string, sockets: number, eventsPerSecond: number, userAtMost?: number): Row =>
   cpuRow({

@@ -8,6 +8,7 @@ import { type Answer, json, jsonText } from "../transport/answer.ts";
 import type { Request } from "../transport/http.ts";
 import { jsonBody } from "./body.ts";
 import type { Caller } from "./caller.ts";
+import { numberIn } from "./query.ts";
 
 /** `{"type"?, "data", "sender"?}` → 201 `{"channel", "id", "listeners"}`: how many nodes heard it. */
 export async function publish(
@@ -35,7 +36,6 @@ export async function history(request: Request, caller: Caller, history: History
   const [channel] = request.params;
   if (!isChannel(channel)) throw new RequestError("bad_channel");
   const { query } = request.head;
-  const limit = query.get("limit");
   const page = await history.read(
     identity,
     channel,
@@ -43,7 +43,7 @@ export async function history(request: Request, caller: Caller, history: History
       channel,
       since: query.get("since") ?? undefined,
       before: query.get("before") ?? undefined,
-      limit: limit === null ? undefined : /^\d{1,9}$/.test(limit) ? Number(limit) : limit,
+      limit: numberIn(query, "limit"),
     }),
   );
   return jsonText(200, `{"channel":"${channel}",${historyMembers(page)}}`);

@@ -2,17 +2,21 @@ import type { Grant } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
 import type { JsonLimits } from "../protocol/json.ts";
 import type { History } from "../session/history.ts";
+import type { Presence } from "../session/presence.ts";
 import type { Publisher } from "../session/publisher.ts";
 import type { Route } from "../transport/http.ts";
 import { Caller } from "./caller.ts";
 import { history, publish } from "./events.ts";
 import { explain } from "./explain.ts";
+import { presence } from "./presence.ts";
 import { type RevocationOutlet, revoke } from "./revocations.ts";
 import { connections, type Directory, disconnect } from "./users.ts";
 
 export interface ApiOptions {
   readonly publisher: Publisher;
   readonly history: History;
+  /** Undefined: no channel has any. */
+  readonly presence: Presence | undefined;
   readonly directory: Directory;
   readonly revocations: RevocationOutlet;
   readonly rules: readonly Grant[];
@@ -37,6 +41,11 @@ export function apiRoutes(options: ApiOptions): Route[] {
       method: "get",
       path: "/v1/channels/:channel/events",
       handle: (request) => history(request, caller, options.history),
+    },
+    {
+      method: "get",
+      path: "/v1/channels/:channel/presence",
+      handle: (request) => presence(request, caller, options.presence),
     },
     { method: "get", path: "/v1/explain", handle: (request) => explain(request, caller, rules) },
     {

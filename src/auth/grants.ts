@@ -55,7 +55,8 @@ export function parseGrants(value: unknown, where: string, isPattern = isChannel
   });
 }
 
-function isChannelPattern(pattern: string): boolean {
+/** A channel name, or a beginning followed by `*`; `*` alone is every channel. */
+export function isChannelPattern(pattern: string): boolean {
   if (!pattern.endsWith("*")) return isChannel(pattern);
   const beginning = pattern.slice(0, -1);
   return beginning === "" || isChannel(beginning);
@@ -102,7 +103,7 @@ export function may(
   };
 }
 
-function matches(pattern: string, channel: string): boolean {
+export function matches(pattern: string, channel: string): boolean {
   return pattern.endsWith("*") ? channel.startsWith(pattern.slice(0, -1)) : channel === pattern;
 }
 

@@ -14,6 +14,8 @@ export interface Identity {
   readonly grants: readonly Grant[];
   /** What it may do that concerns others. */
   readonly admin: readonly AdminAction[];
+  /** The claim `info`, shown where the user is present: JSON text in one line. */
+  readonly info?: string | undefined;
 }
 
 /** The year 5138: beyond it `exp` was not meant in seconds. */
@@ -24,6 +26,8 @@ export const MAX_GRANTS = 100;
 
 /** Of `sub` and of `jti`. */
 export const MAX_NAME_LENGTH = 256;
+/** Of the claim `info`, as JSON. */
+const MAX_INFO_BYTES = 512;
 /** Completes the sentence "`sub` is". */
 export const NAME_RULE = `a string of 1 to ${MAX_NAME_LENGTH} characters`;
 
@@ -33,7 +37,7 @@ export const NAME_RULE = `a string of 1 to ${MAX_NAME_LENGTH} characters`;
  */
 export function identityOf(claims: unknown): Identity {
   if (!isObject(claims)) throw new Error("the payload is not a JSON object");
-  const { sub, exp, iat, jti } = claims;
+  const { sub, exp, iat, jti, info } = claims;
   if (!isName(sub)) throw new Error(`claim \`sub\` is ${NAME_RULE}`);
   if (jti !== undefined && !isName(jti)) throw new Error(`claim \`jti\` is ${NAME_RULE}`);
   if (typeof exp !== "number" || !(exp < MAX_EXP)) throw new Error("claim `exp` is required, in seconds");
@@ -46,7 +50,15 @@ export function identityOf(claims: unknown): Identity {
     jti,
     grants,
     admin: claims.admin === undefined ? [] : parseAdmin(claims.admin, "claim `admin`"),
+    info: info === undefined ? undefined : infoOf(info),
   };
+}
+
+function infoOf(claim: unknown): string {
+  const info = JSON.stringify(claim);
+  if (Buffer.byteLength(info) > MAX_INFO_BYTES)
+    throw new Error(`claim \`info\` is at most ${MAX_INFO_BYTES} bytes of JSON`);
+  return info;
 }
 
 /** A `sub` or `jti` of a length that we keep. */

@@ -1,6 +1,7 @@
 import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { Feed } from "../hub/feed.ts";
 import { RequestError } from "../protocol/codes.ts";
+import type { Attendance, Members } from "../protocol/presence.ts";
 import type { Publication, Published } from "../protocol/publication.ts";
 
 /**
@@ -30,6 +31,17 @@ export interface Backplane extends Feed {
   countConnections(counts: readonly (readonly [user: string, count: number])[]): Promise<readonly number[]>;
   /** @returns node → connections of the user there @throws {RequestError} backplane_unavailable */
   connectionsOf(user: string): Promise<ReadonlyMap<string, number>>;
+  /**
+   * Says who is in channels on this node, and who is no more. Who was nowhere in the fleet is published as `$join`, who is
+   * nowhere any more as `$leave`; a node that dies takes those with it whom no other has.
+   * @throws {RequestError} backplane_unavailable: some of it may have been heard
+   */
+  attend(attendances: readonly Attendance[]): Promise<void>;
+  /**
+   * Up to `limit` members of a channel behind a user, or from the first one on.
+   * @throws {RequestError} backplane_unavailable
+   */
+  members(channel: string, after: string | undefined, limit: number): Promise<Members>;
   /** Undefined while events travel both ways; else when they last did (as `performance.now`; -Infinity: never). */
   readonly downSince: number | undefined;
   /** Times that the way in was made, the first included. */
@@ -47,7 +59,7 @@ export interface BackplaneEvents {
   interrupted(): void;
   /** By this node or another. */
   revoked(revocation: string, until: number): void;
-  /** What this node reported of its users may be lost. */
+  /** What this node reported of its users, and of who is in which channel, may be lost. */
   forgotten(): void;
 }
 

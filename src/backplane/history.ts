@@ -10,7 +10,7 @@ export interface HistoryRule {
   readonly timeMs: number;
 }
 
-export const MAX_HISTORY_SIZE = 100_000;
+const MAX_HISTORY_SIZE = 100_000;
 const MAX_RULES = 100;
 
 /**

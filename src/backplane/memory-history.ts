@@ -164,5 +164,8 @@ function page(entries: readonly Entry[]): EncodedEvent[] {
 }
 
 function digestOf({ type, data, sender = "" }: Publication): string {
-  return createHash("sha1").update(`${type}\0${typeof data}\0${sender}\0`).update(data).digest("base64");
+  return createHash("sha1")
+    .update(`${type}\0${typeof data}\0${sender}\0`)
+    .update(data)
+    .digest("base64");
 }

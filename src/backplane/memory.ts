@@ -1,9 +1,11 @@
 import type { Keeps, Page } from "../hub/feed.ts";
 import type { Position } from "../protocol/position.ts";
+import type { Attendance, Members } from "../protocol/presence.ts";
 import type { Publication, Published } from "../protocol/publication.ts";
 import { type Backplane, type BackplaneEvents, checkRevocations, forgetEnded } from "./backplane.ts";
 import { type HistoryRule, historyOf } from "./history.ts";
 import { MemoryHistory } from "./memory-history.ts";
+import { MemoryRoster } from "./memory-roster.ts";
 
 /** The same promises within one process: development, tests, and one node without Redis. */
 export class MemoryBackplane implements Backplane {
@@ -17,6 +19,7 @@ export class MemoryBackplane implements Backplane {
   readonly #events: BackplaneEvents;
   readonly #rules: readonly HistoryRule[];
   readonly #history: MemoryHistory;
+  readonly #roster = new MemoryRoster();
   readonly knowsRevocations = true;
 
   constructor(node: string, rules: readonly HistoryRule[], events: BackplaneEvents) {
@@ -51,6 +54,11 @@ export class MemoryBackplane implements Backplane {
     return this.#history.head(channel);
   }
 
+  /** Memory does not go back in time. */
+  async fork(channel: string): Promise<Position | undefined> {
+    return this.#history.head(channel);
+  }
+
   async readAfter(channel: string, offset: number, limit: number): Promise<Page> {
     return this.#history.readAfter(channel, offset, limit);
   }
@@ -77,6 +85,18 @@ export class MemoryBackplane implements Backplane {
   async connectionsOf(user: string): Promise<ReadonlyMap<string, number>> {
     const count = this.#counts.get(user);
     return new Map(count === undefined ? [] : [[this.#node, count]]);
+  }
+
+  async attend(attendances: readonly Attendance[]): Promise<void> {
+    const rest = { sender: undefined, except: undefined, key: undefined };
+    for (const attendance of attendances) {
+      const event = this.#roster.take(attendance);
+      if (event) await this.publish({ channel: attendance.channel, ...event, ...rest });
+    }
+  }
+
+  async members(channel: string, after: string | undefined, limit: number): Promise<Members> {
+    return this.#roster.members(channel, after, limit);
   }
 
   async close(): Promise<void> {

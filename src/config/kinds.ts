@@ -1,5 +1,5 @@
 import { BlockList, isIP } from "node:net";
-import { type Grant, parseRules } from "../auth/grants.ts";
+import { type Grant, isChannelPattern, parseRules } from "../auth/grants.ts";
 import { pemBlocks } from "../auth/keys.ts";
 import { isOrigin, type OriginRule } from "../auth/origin.ts";
 import { type HistoryRule, parseHistory } from "../backplane/history.ts";
@@ -170,6 +170,18 @@ export const rules: Kind<readonly Grant[]> = {
       throw new Error('is not JSON like {"public:*":["subscribe"],"user:{sub}:*":["subscribe","publish"]}');
     }
     return parseRules(parsed, "it");
+  },
+};
+
+/** Patterns of channel names, separated by spaces or commas. */
+export const channels: Kind<readonly string[]> = {
+  name: "channels",
+  read(value) {
+    const list = items(value);
+    const wrong = list.find((item) => !isChannelPattern(item));
+    if (wrong !== undefined)
+      throw new Error(`"${wrong.slice(0, 200)}" is not a channel pattern (at most one *, at the end)`);
+    return list;
   },
 };
 

@@ -138,6 +138,12 @@ export const OPTIONS = {
     about:
       'What channels keep of what is published other than by plain `PUBLISH`, so that clients can resume: at most so many events, for so long; `"off"`: nothing. The most specific pattern counts. The same on all nodes.',
   }),
+  presence: option({
+    kind: kind.channels,
+    default: "",
+    about:
+      "Channels that know who is there, as `room-* lobby`: they answer `presence`, and who comes and goes is an event in them, `$join` and `$leave`. The same on all nodes.",
+  }),
   recent_bytes: option({
     kind: kind.size(0, 2 ** 34),
     default: "32MiB",

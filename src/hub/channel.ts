@@ -103,8 +103,10 @@ export class Channel {
   receive(event: EncodedEvent): void {
     if (!event.position) return this.#pass(event);
     if (this.#held) return this.#hold(this.#held, event);
-    if (this.position && follows(event, this.position)) return this.#accept(event);
-    if (this.position && this.#isKnown(event.position, this.position)) return;
+    // While releases with another TIDEGATE_HISTORY run, others may keep what is none of ours to put in order.
+    if (!this.position) return this.#pass(event);
+    if (follows(event, this.position)) return this.#accept(event);
+    if (this.#isKnown(event.position, this.position)) return;
     this.#context.counts.holes++;
     this.#held = [event];
     void this.mend();
@@ -169,6 +171,9 @@ export class Channel {
         if (!more && !this.#overflowed && this.#place()) break;
         if (more || this.#overflowed || this.position !== before || ++fruitless < MAX_FRUITLESS) continue;
         // What was held does not belong to what Redis holds: it is of a time that Redis has lost.
+        const last = this.#held.at(-1)?.position;
+        if (last) this.position = await this.#context.feed.fork(this.name, last);
+        this.recent?.clear();
         this.#held = [];
         this.#tell("forked");
       } catch {
@@ -193,8 +198,10 @@ export class Channel {
     const page = await this.#read(since.offset);
     const lost = lossIn(since, page);
     if (lost) {
+      const { feed } = this.#context;
+      const forked = lost === "forked" ? await feed.fork(this.name, since) : undefined;
       this.recent?.clear();
-      this.position = this.#beforeHeld(page.head) ?? page.head;
+      this.position = forked ?? this.#beforeHeld(page.head) ?? page.head;
       this.#tell(lost);
       return false;
     }
@@ -205,7 +212,8 @@ export class Channel {
   /** Where to go on after a loss so that what was held still comes: it is all that is newer, or some of it. */
   #beforeHeld(head: Position | undefined): Position | undefined {
     const first = this.#held?.[0];
-    if (!head || first?.position?.epoch !== head.epoch || first.position.offset > head.offset) return undefined;
+    if (!head || first?.position?.epoch !== head.epoch || first.position.offset > head.offset)
+      return undefined;
     return { ...first.position, offset: first.position.offset - 1, check: first.previous };
   }
 
@@ -261,13 +269,15 @@ export class Channel {
     const lost = lossIn(since, page);
     if (lost) return { lost };
     const { epoch, offset } = this.position;
-    const events = page.events.filter(({ position }) => position?.epoch === epoch && position.offset <= offset);
+    const events = page.events.filter(
+      ({ position }) => position?.epoch === epoch && position.offset <= offset,
+    );
     if (events.length === 0) {
       // The client heard more elsewhere than this node has yet, or what this node has is of a time that Redis has lost.
       await this.mend();
       return this.after(since, limit, attempts - 1);
     }
-    this.recent.prepend(page.events);
+    this.recent.prepend(page.events, this.position);
     return { events: events.slice(0, limit) };
   }
 

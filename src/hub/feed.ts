@@ -31,6 +31,11 @@ export interface Feed {
    */
   head(channel: string): Promise<Position | undefined>;
   /**
+   * Says that an event that this node has heard of is none of the channel's history: it was lost. From then on nobody
+   * resumes past it unaware. @returns the channel's newest position @throws {RequestError} backplane_unavailable
+   */
+  fork(channel: string, lost: Position): Promise<Position | undefined>;
+  /**
    * The events behind an offset, as far as they are kept, up to `limit` or about a megabyte.
    * @throws {RequestError} backplane_unavailable
    */

@@ -75,10 +75,13 @@ export class Recent {
     return this.#kept.slice(index, index + limit).map(({ event }) => event);
   }
 
-  /** What comes in front of those that are held, and reaches up to them; what does not is ignored. */
-  prepend(events: readonly EncodedEvent[]): void {
+  /**
+   * What comes in front of those that are held, or up to the newest when none is; what does not reach there is ignored.
+   */
+  prepend(events: readonly EncodedEvent[], newest: Position): void {
     const first = this.#kept[this.#first]?.event;
-    const end = first ? events.findIndex(({ position }) => position && follows(first, position)) + 1 : 0;
+    const isLast = (at: Position) => (first ? follows(first, at) : samePosition(at, newest));
+    const end = events.findIndex(({ position }) => position && isLast(position)) + 1;
     const room = this.#keeps.size - this.#size;
     const older = events.slice(Math.max(0, end - room), end).map((event) => keptNow(event));
     if (older.length === 0) return;

@@ -20,7 +20,15 @@ export interface Subscribe {
 export interface HistoryQuery {
   readonly since: Position | undefined;
   readonly before: Position | undefined;
-  /** 1 to `MAX_HISTORY_LIMIT`. */
+  /** 1 to `MAX_LIMIT`. */
+  readonly limit: number;
+}
+
+/** Which part of a channel's members. */
+export interface MembersQuery {
+  /** Behind this user; undefined: from the first one on. */
+  readonly after: string | undefined;
+  /** 1 to `MAX_LIMIT`. */
   readonly limit: number;
 }
 
@@ -51,6 +59,12 @@ export type Command =
       readonly channel: string;
       readonly query: HistoryQuery;
     }
+  | {
+      readonly type: "presence";
+      readonly ref: Ref | undefined;
+      readonly channel: string;
+      readonly query: MembersQuery;
+    }
   | { readonly type: "ping"; readonly ref: Ref | undefined };
 
 /** A frame that is no command. `ref` is what could be read of it. */
@@ -64,9 +78,10 @@ export class CommandError extends RequestError {
 
 /** Channels in one `subscribe` frame. */
 export const MAX_CHANNELS_PER_FRAME = 1000;
-/** Events in one answer. */
-export const MAX_HISTORY_LIMIT = 1000;
-const DEFAULT_HISTORY_LIMIT = 100;
+/** Events or members in one answer. */
+const MAX_LIMIT = 1000;
+const DEFAULT_LIMIT = 100;
+const MAX_USER_LENGTH = 256;
 
 /**
  * A client's frame as a command. With `payload` the text is the JSON part of a binary frame.
@@ -130,6 +145,7 @@ function decode(
     case "history":
       return { type: "history", ref, channel: channelOf(frame), query: historyQueryOf(frame) };
     case "presence":
+      return { type: "presence", ref, channel: channelOf(frame), query: membersQueryOf(frame) };
     case "job":
       throw new RequestError("not_supported", `\`${frame.type}\` is not offered by this node`);
     default:
@@ -168,7 +184,7 @@ function oneSubscription(item: Record<string, unknown>): Subscribe {
 }
 
 /** @throws {RequestError} bad_since */
-export function positionOf(id: unknown, field: string, channel: string): Position {
+function positionOf(id: unknown, field: string, channel: string): Position {
   const position = parseId(id);
   if (!position)
     throw new RequestError("bad_since", `\`${field}\` is the id of an event: <text>:<digits>`, { channel });
@@ -177,8 +193,8 @@ export function positionOf(id: unknown, field: string, channel: string): Positio
 
 /** @throws {RequestError} bad_limit */
 function limitOf(value: unknown, field: string, channel: string): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > MAX_HISTORY_LIMIT)
-    throw new RequestError("bad_limit", `\`${field}\` is an integer from 1 to ${MAX_HISTORY_LIMIT}`, {
+  if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > MAX_LIMIT)
+    throw new RequestError("bad_limit", `\`${field}\` is an integer from 1 to ${MAX_LIMIT}`, {
       channel,
     });
   return value as number;
@@ -192,8 +208,16 @@ export function historyQueryOf({ channel, since, before, limit }: Record<string,
   return {
     since: since === undefined ? undefined : positionOf(since, "since", of),
     before: before === undefined ? undefined : positionOf(before, "before", of),
-    limit: limit === undefined ? DEFAULT_HISTORY_LIMIT : limitOf(limit, "limit", of),
+    limit: limit === undefined ? DEFAULT_LIMIT : limitOf(limit, "limit", of),
   };
+}
+
+/** Of a frame, or of a query whose numbers are numbers. @throws {RequestError} bad_limit, bad_frame */
+export function membersQueryOf({ channel, after, limit }: Record<string, unknown>): MembersQuery {
+  const of = String(channel);
+  if (after !== undefined && (typeof after !== "string" || after === "" || after.length > MAX_USER_LENGTH))
+    throw new RequestError("bad_frame", "`after` is a user, the `next` of the page before", { channel: of });
+  return { after, limit: limit === undefined ? DEFAULT_LIMIT : limitOf(limit, "limit", of) };
 }
 
 function decodePublish(

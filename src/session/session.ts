@@ -10,7 +10,6 @@ import {
   type Command,
   CommandError,
   decodeCommand,
-  type HistoryQuery,
   type Publish,
   type Ref,
   refOf,
@@ -22,11 +21,12 @@ import { ChannelOrder, MAX_UNDER_WAY } from "./channel-order.ts";
 import type { Connection } from "./connection.ts";
 import type { Deadlines, Mortal } from "./deadlines.ts";
 import { type History, historyMembers } from "./history.ts";
+import { type Presence, readMembers } from "./presence.ts";
 import { authorise, type Publisher, publishedMembers } from "./publisher.ts";
 import { Rate } from "./rate.ts";
 import type { Refusals } from "./refusals.ts";
 import type { Registered, Sessions } from "./sessions.ts";
-import { type Begun, Subscriptions } from "./subscriptions.ts";
+import { type Begun, resumedMembers, type SubscriptionListener, Subscriptions } from "./subscriptions.ts";
 import type { Counted, Users } from "./users.ts";
 
 /** What all sessions of a node share. */
@@ -36,6 +36,8 @@ export interface SessionContext {
   readonly users: Users;
   readonly publisher: Publisher;
   readonly history: History;
+  /** Undefined: no channel has any. */
+  readonly presence?: Presence | undefined;
   readonly deadlines: Deadlines;
   readonly rules: readonly Grant[];
   readonly log: Logger;
@@ -75,7 +77,7 @@ const FEATURES = ["publish", "binary", "history", "resume"];
  * Commands are carried out side by side, but those for one channel in the order sent, and all that follow an
  * `auth` after it.
  */
-export class Session implements Mortal, Registered, Counted {
+export class Session implements Mortal, Registered, Counted, SubscriptionListener {
   readonly #context: SessionContext;
   readonly #connection: Connection;
   readonly #rate: Rate;
@@ -100,7 +102,7 @@ export class Session implements Mortal, Registered, Counted {
     this.#connection = connection;
     this.#identity = identity;
     this.#initial = channels;
-    this.#subscriptions = new Subscriptions(context.hub, connection, context.maxChannels);
+    this.#subscriptions = new Subscriptions(context.hub, connection, context.maxChannels, this);
     this.#rate = new Rate(context.commandRate, context.commandRate * BURST_SECONDS);
     this.#deadline = context.deadlines.set(this, identity?.expiresAt ?? Date.now() + context.authTimeoutMs);
   }
@@ -118,7 +120,7 @@ export class Session implements Mortal, Registered, Counted {
       expires_in: this.#identity ? expiresIn(this.#identity) : null,
       heartbeat: heartbeatMs,
       limits: { frame_bytes: maxFrameBytes, channels: maxChannels, commands_per_second: commandRate },
-      features: FEATURES,
+      features: this.#context.presence ? [...FEATURES, "presence"] : FEATURES,
       reconnect: this.#context.reconnectMs,
     });
     this.#subscribeInitial();
@@ -187,14 +189,22 @@ export class Session implements Mortal, Registered, Counted {
     });
   }
 
-  /** The connection is gone. */
-  end(): void {
+  /** @param goodbye the client closed it, and was not cut off */
+  end(goodbye = false): void {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#identity) this.#context.users.remove(this.#identity.user, this);
     this.#context.deadlines.cancel(this, this.#deadline);
     this.#context.sessions.delete(this);
-    this.#subscriptions.end();
+    this.#subscriptions.end(goodbye);
+  }
+
+  subscribed(channel: string): void {
+    this.#context.presence?.enter(channel, this.#identity as Identity);
+  }
+
+  unsubscribed(channel: string, goodbye: boolean): void {
+    this.#context.presence?.leave(channel, this.#identity as Identity, goodbye);
   }
 
   onDeadline(): void {
@@ -214,8 +224,12 @@ export class Session implements Mortal, Registered, Counted {
       case "subscribe":
         return this.#subscribeAll(command.channels, command.ref, (frame) => this.#reply(command.ref, frame));
       case "history":
-        return this.#inOrder(command.channel, command.ref, () =>
-          this.#history(command.channel, command.query, command.ref),
+        return this.#read(command, async (who) =>
+          historyMembers(await this.#context.history.read(who, command.channel, command.query)),
+        );
+      case "presence":
+        return this.#read(command, (who) =>
+          readMembers(this.#context.presence, who, command.channel, command.query),
         );
       case "unsubscribe":
         return this.#inOrder(command.channel, command.ref, async () =>
@@ -249,7 +263,7 @@ export class Session implements Mortal, Registered, Counted {
     for (const { channel, start } of channels) {
       const confirm = (begun: Begun) => {
         if (start) this.#context.counts.resume(begun.lost ?? "resumed");
-        answer({ type: "subscribed", channel, ...withId(begun.position), ...resumption(begun) });
+        answer({ type: "subscribed", channel, ...withId(begun.position), ...resumedMembers(begun) });
       };
       const authorised = () =>
         authorise(this.#identity as Identity, "subscribe", channel, this.#context.rules);
@@ -259,13 +273,18 @@ export class Session implements Mortal, Registered, Counted {
     }
   }
 
-  async #history(channel: string, query: HistoryQuery, ref: Ref | undefined): Promise<void> {
-    if (this.#ended) return;
-    const page = await this.#context.history.read(this.#identity as Identity, channel, query);
-    if (this.#ended || ref === undefined) return;
-    this.#connection.sendText(
-      `{"type":"history","ref":${JSON.stringify(ref)},"channel":"${channel}",${historyMembers(page)}}`,
-    );
+  /** @param membersOf the frame's further members */
+  #read(
+    { type, channel, ref }: { type: string; channel: string; ref: Ref | undefined },
+    membersOf: (identity: Identity) => Promise<string>,
+  ): void {
+    this.#inOrder(channel, ref, async () => {
+      if (this.#ended) return;
+      const members = await membersOf(this.#identity as Identity);
+      if (this.#ended || ref === undefined) return;
+      const head = `"type":"${type}","ref":${JSON.stringify(ref)},"channel":"${channel}"`;
+      this.#connection.sendText(`{${head},${members}}`);
+    });
   }
 
   #unsubscribe(channel: string, ref: Ref | undefined): void {
@@ -369,11 +388,6 @@ export class Session implements Mortal, Registered, Counted {
 function closeReasonOf(error: unknown): CloseReason {
   if (error instanceof RequestError && error.code === "too_many_connections") return error.code;
   return error instanceof TokenError ? error.code : "internal";
-}
-
-function resumption({ missed, lost }: Begun): { resumed?: boolean; missed?: number; reason?: LossReason } {
-  if (lost) return { resumed: false, reason: lost };
-  return missed === undefined ? {} : { resumed: true, missed };
 }
 
 function expiresIn(identity: Identity): number {

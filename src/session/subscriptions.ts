@@ -16,6 +16,24 @@ export interface Begun {
   readonly lost?: LossReason;
 }
 
+/** As a client is told. */
+export function resumedMembers({ missed, lost }: Begun): {
+  resumed?: boolean;
+  missed?: number;
+  reason?: LossReason;
+} {
+  if (lost) return { resumed: false, reason: lost };
+  return missed === undefined ? {} : { resumed: true, missed };
+}
+
+/** Hears what a session is subscribed to. */
+export interface SubscriptionListener {
+  /** In front of the first event. */
+  subscribed(channel: string): void;
+  /** @param goodbye the client said so, and was not cut off */
+  unsubscribed(channel: string, goodbye: boolean): void;
+}
+
 /** Events in the first write of a replay. */
 const FIRST = 100;
 
@@ -25,6 +43,7 @@ export class Subscriptions {
   readonly #connection: Connection;
   /** 0: no limit. */
   readonly #limit: number;
+  readonly #listener: SubscriptionListener | undefined;
   readonly #names = new Set<string>();
   /** Under way at the backplane: counted, so that pipelined ones cannot pass the limit together. */
   #joining: Set<string> | undefined;
@@ -32,10 +51,11 @@ export class Subscriptions {
   #replays: Map<string, Replay> | undefined;
   #over = false;
 
-  constructor(hub: Hub, connection: Connection, limit: number) {
+  constructor(hub: Hub, connection: Connection, limit: number, listener?: SubscriptionListener) {
     this.#hub = hub;
     this.#connection = connection;
     this.#limit = limit;
+    this.#listener = listener;
   }
 
   /** The channel of a session that has exactly one, be it on its way. */
@@ -76,6 +96,7 @@ export class Subscriptions {
       throw error;
     }
     this.#names.add(name);
+    this.#listener?.subscribed(name);
     this.#begin(joined, confirm);
   }
 
@@ -137,18 +158,19 @@ export class Subscriptions {
   }
 
   /** No event of the channel reaches the connection any more. */
-  remove(channel: string): void {
+  remove(channel: string, goodbye = true): void {
     if (!this.#names.delete(channel)) return;
     this.#replays?.get(channel)?.stop();
     this.#forgetReplay(channel);
     this.#connection.leave(channel);
     this.#hub.unsubscribe(channel);
+    this.#listener?.unsubscribed(channel, goodbye);
   }
 
   /** Removes all, for good. */
-  end(): void {
+  end(goodbye = false): void {
     this.#over = true;
-    for (const name of this.#names) this.remove(name);
+    for (const name of this.#names) this.remove(name, goodbye);
   }
 
   [Symbol.iterator](): Iterator<string> {

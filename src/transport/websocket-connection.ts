@@ -117,8 +117,9 @@ export class WebSocketConnection implements Connection, Beating {
     this.#topics.remove(this);
     clearTimeout(this.#linger);
     this.#wakeDrained();
-    this.#counts.closed.add(this.#reason ?? (code === 1006 ? "lost" : "client"));
-    this.session.end();
+    const how = this.#reason ?? (code === 1006 ? "lost" : "client");
+    this.#counts.closed.add(how);
+    this.session.end(how === "client");
   }
 
   join(channel: string): void {

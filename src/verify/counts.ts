@@ -1,7 +1,7 @@
 import { createHistogram } from "node:perf_hooks";
 
 /** How often each of several things happened. */
-export class Tally extends Map<string, number> {
+class Tally extends Map<string, number> {
   add(what: string): void {
     this.set(what, (this.get(what) ?? 0) + 1);
   }

@@ -13,7 +13,7 @@ import type { Way } from "./way.ts";
 import { HttpWay } from "./way-http.ts";
 import { WebSocketWay } from "./way-websocket.ts";
 
-/** For the first client to be subscribed, and for all. */
+/** For the first client to be subscribed, for all, and then for the first events. */
 const FIRST_MS = 5_000;
 const START_MS = 20_000;
 const JUDGE_EVERY_MS = 1_000;
@@ -58,7 +58,7 @@ export class Load {
     return this.#followers.filter(({ isPresent }) => isPresent).length;
   }
 
-  /** Connects every client, then begins to publish. @throws {CouldNotRun} */
+  /** Connects every client, then begins to publish; resolves when events flow. @throws {CouldNotRun} */
   async start(): Promise<void> {
     const refused = new Promise<never>((_, reject) => {
       this.#onProblem = (why) => reject(new CouldNotRun(why));
@@ -78,6 +78,10 @@ export class Load {
     for (const publisher of this.#publishers) publisher.start();
     this.#startedAt = performance.now();
     this.#judge = setInterval(() => this.#checker.judge(performance.now()), JUDGE_EVERY_MS);
+    await this.#until(
+      () => this.published.givenUp > 0 || this.counts.acknowledged >= 2 * this.#options.channels,
+      FIRST_MS,
+    );
     this.#onProblem = () => {};
   }
 

@@ -9,7 +9,7 @@ export class Published {
   begun = 0;
   /** Not acknowledged in time, or refused. */
   givenUp = 0;
-  /** Not even tried, because too many attempts were under way. */
+  /** Not even tried: too many attempts were under way, or this process was too busy. */
   heldBack = 0;
   /** Why attempts failed, the first few kinds of reasons. */
   readonly failures = new Map<string, number>();
@@ -34,7 +34,9 @@ export interface PublisherOptions {
 const TICK_MS = 20;
 /** How long an event is tried for. The gateway knows the key of an earlier attempt for five minutes. */
 const GIVE_UP_MS = 30_000;
-const MAX_UNDER_WAY = 2_000;
+const MAX_UNDER_WAY = 500;
+/** How much of what this process was too busy to publish is made up for. */
+const MAX_LAG_MS = 500;
 
 /** Publishes numbered events at a rate, each until it is acknowledged or given up. */
 export class Publisher {
@@ -61,6 +63,11 @@ export class Publisher {
       const now = performance.now();
       this.#due += ((now - last) / 1000) * this.#options.rate;
       last = now;
+      const most = Math.max(1, (this.#options.rate * MAX_LAG_MS) / 1000);
+      if (this.#due > most) {
+        this.#published.heldBack += Math.floor(this.#due - most);
+        this.#due = most;
+      }
       for (; this.#due >= 1; this.#due--) this.#begin();
     }, TICK_MS);
   }

@@ -104,7 +104,8 @@ export function renderReport(report: Report): string {
     ],
     ["latency", `p50 ${latencyMs.p50} ms, p99 ${latencyMs.p99} ms, max ${latencyMs.max} ms`],
   ];
-  if (report.heldBack > 0) rows.splice(1, 0, ["held back", `${report.heldBack}: too many under way`]);
+  if (report.heldBack > 0)
+    rows.splice(1, 0, ["held back", `${report.heldBack}: too many under way, or this process too busy`]);
   const lines = rows.map(([what, value]) => `${what.padEnd(13)} ${value}`);
   for (const [why, count] of Object.entries(report.failures))
     lines.push(`${"failed".padEnd(13)} ${count} × ${why}`);

@@ -28,7 +28,9 @@ export async function verify(options: VerifyOptions, hooks: VerifyHooks = {}): P
   }
   const report = await load.stop();
   if (report.acknowledged === 0 && report.deliveries === 0)
-    throw new CouldNotRun(`nothing could be published: ${Object.keys(report.failures)[0] ?? "no answer"}`);
+    throw new CouldNotRun(
+      `nothing could be published: ${Object.keys(report.failures).join("; ") || "no answer"}`,
+    );
   return report;
 }
 

@@ -5,7 +5,7 @@ import { ANSWER_MS, idIn, NotPublished, type Outgoing, type Way } from "./way.ts
 export class HttpWay implements Way {
   readonly #url: string;
   readonly #token: () => string;
-  readonly #stopped = new AbortController();
+  readonly #underWay = new Set<AbortController>();
 
   /** @param url `http://host:port` */
   constructor(url: string, token: () => string) {
@@ -21,10 +21,13 @@ export class HttpWay implements Way {
   }
 
   stop(): void {
-    this.#stopped.abort();
+    for (const request of this.#underWay) request.abort();
   }
 
   async #post(channel: string, body: string, key: string): Promise<{ status: number; body: string }> {
+    const request = new AbortController();
+    const timer = setTimeout(() => request.abort(new Error(`no answer in ${ANSWER_MS / 1000} s`)), ANSWER_MS);
+    this.#underWay.add(request);
     try {
       const response = await fetch(`${this.#url}/v1/channels/${channel}/events`, {
         method: "POST",
@@ -34,12 +37,15 @@ export class HttpWay implements Way {
           "idempotency-key": key,
         },
         body,
-        signal: AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(ANSWER_MS)]),
+        signal: request.signal,
       });
       return { status: response.status, body: await response.text() };
     } catch (error) {
       const { cause, message } = error as Error & { cause?: Error };
       throw new NotPublished(cause?.message || message, true);
+    } finally {
+      clearTimeout(timer);
+      this.#underWay.delete(request);
     }
   }
 }

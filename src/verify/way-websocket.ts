@@ -93,10 +93,7 @@ export class WebSocketWay implements Way {
         reject(new NotPublished(this.#lack.why, this.#lack.again));
         return;
       }
-      const timer = setTimeout(() => {
-        line.attempts.delete(ref);
-        reject(new NotPublished(`no answer in ${ANSWER_MS / 1000} s`, true));
-      }, ANSWER_MS);
+      const timer = setTimeout(() => this.#giveUp(line), ANSWER_MS);
       line.attempts.set(ref, { resolve, reject, timer });
     });
   }
@@ -108,6 +105,14 @@ export class WebSocketWay implements Way {
       line?.connection.cut();
       line?.abandon("stopped", true);
     }
+  }
+
+  /** A connection that does not answer is dead, whatever it looks like. */
+  #giveUp(line: Line): void {
+    const why = `no answer in ${ANSWER_MS / 1000} s`;
+    line.connection.cut();
+    line.abandon(why, true);
+    this.#ended(line, { again: true, why });
   }
 
   #connect(fresh: boolean): void {

@@ -24,10 +24,10 @@ const LOAD = {
 } as const;
 
 describe("while", () => {
-  test.for(chosen)(
-    "$name, nothing is lost without a word",
+  test.for(chosen.map((fault) => [fault.name, fault] as const))(
+    "%s, nothing is lost without a word",
     { timeout: 120_000 },
-    async (fault, { stage }) => {
+    async ([, fault], { stage }) => {
       const env = { TIDEGATE_COMMAND_RATE: "0", ...fault.rig?.env };
       const rig = await Rig.start(stage, { ...fault.rig, env });
       const report = await verify(

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { until } from "../../deploy/local/process.ts";
+import { freePort, until } from "../../deploy/local/process.ts";
 import type { RedisOptions } from "../../deploy/local/redis.ts";
 import { TcpProxy } from "../support/proxy.ts";
 import type { GatewayNode, Haproxy, RedisServer, Stage } from "../support/servers.ts";
@@ -45,9 +45,12 @@ export class Rig {
     const url = behind?.url ?? redis.url;
     const nodeEnvironment = { TIDEGATE_REDIS_URL: url, TIDEGATE_DRAIN_TIME: "5s", ...options.env };
     const nodes = await Promise.all(
-      ["node1", "node2", "node3"].map((id, i) =>
+      ["node1", "node2", "node3"].map(async (id, i) =>
         stage.node({
           id,
+          // Of a port that the system chose, the connections that are left block it for the next one.
+          port: await freePort(),
+          adminPort: await freePort(),
           env: {
             ...nodeEnvironment,
             ...(proxy && i === 0 && { TIDEGATE_REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),

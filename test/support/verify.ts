@@ -4,7 +4,7 @@ import { type VerifyHooks, verify } from "../../src/verify/run.ts";
 import { token } from "./token.ts";
 
 /** Three seconds of a busy fleet, with tokens of the tests' secret. */
-export function verifyOptions(url: string, options: Partial<VerifyOptions> = {}): VerifyOptions {
+function verifyOptions(url: string, options: Partial<VerifyOptions> = {}): VerifyOptions {
   return {
     ...DEFAULTS,
     publishers: publishersFor(options.rate ?? DEFAULTS.rate),

@@ -56,6 +56,10 @@ export class FakeFeed implements Feed {
     return historyOf(this.#rules, channel);
   }
 
+  async fork(channel: string): Promise<Position | undefined> {
+    return this.history.head(channel);
+  }
+
   async head(channel: string): Promise<Position | undefined> {
     this.#look("head", channel);
     return this.history.head(channel);

@@ -231,10 +231,11 @@ class Run {
   #tokensIn(text: string): string {
     const { tokens = {} } = this.#file;
     const names = Object.keys(tokens).sort((a, b) => b.length - a.length);
-    const known = text.replaceAll(
-      /\$remembered:(\w+)/g,
-      (_all, name: string) => this.#remembered.get(name) ?? "",
-    );
+    const known = text.replaceAll(/\$remembered:([a-z]+)/g, (_all, name: string) => {
+      const found = this.#remembered.get(name);
+      if (found === undefined) throw new Error(`nothing is remembered as "${name}"`);
+      return found;
+    });
     return names.reduce(
       (done, name) => done.replaceAll(`$token:${name}`, () => this.#token(tokens[name])),
       known,

@@ -8,8 +8,8 @@ const VERSION = Number(/^local VERSION = (\d+)$/m.exec(LIBRARY)?.[1]);
 const REGISTRATIONS = /^redis\.register_function\('(tidegate_\w+)', (\w+)\)$/gm;
 const BODY = LIBRARY.slice(LIBRARY.indexOf("\n") + 1, LIBRARY.indexOf("-- Registration"));
 const UNKNOWN = /function not found/i;
-/** The server has no functions, or keeps them from us. */
-const UNAVAILABLE = /unknown command|NOPERM|not allowed|disabled/i;
+/** The server has no functions, or keeps them from us; being out of memory is something else. */
+const UNAVAILABLE = /^(?!OOM).*(unknown command|NOPERM|not allowed|disabled)/i;
 
 type Argument = string | number | Buffer;
 
@@ -52,10 +52,11 @@ export class Functions {
 
   /** @throws {RedisTooOld} @throws {Error} of Redis */
   async load(): Promise<void> {
-    const loaded = await this.#version();
-    if (loaded >= VERSION) return;
     try {
-      await this.#redis.call("FUNCTION", "LOAD", ...(loaded > 0 ? ["REPLACE"] : []), LIBRARY);
+      const loaded = await this.#version();
+      if (loaded < VERSION)
+        await this.#redis.call("FUNCTION", "LOAD", ...(loaded > 0 ? ["REPLACE"] : []), LIBRARY);
+      this.#asScripts = false;
     } catch (error) {
       const { message } = error as Error;
       if (/already exists/.test(message)) return; // another node was faster; the next hello looks which one
@@ -70,7 +71,7 @@ export class Functions {
     try {
       return Number(await this.#redis.call("FCALL", "tidegate_version", "0"));
     } catch (error) {
-      if (UNKNOWN.test((error as Error).message) || UNAVAILABLE.test((error as Error).message)) return 0;
+      if (UNKNOWN.test((error as Error).message)) return 0;
       throw error;
     }
   }

@@ -88,6 +88,11 @@ export class HistoryLog {
     return ids.map((id) => parseId(id.toString("latin1")));
   }
 
+  async fork(channel: string, { epoch, offset, check }: Position): Promise<Position | undefined> {
+    const head = (await this.#call("tidegate_fork", channel, [epoch, offset, check])) as Buffer;
+    return parseId(head.toString("latin1"));
+  }
+
   async readAfter(channel: string, offset: number, limit: number): Promise<Page> {
     return await this.#read(channel, "after", offset, limit);
   }

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Keeps, Page } from "../../hub/feed.ts";
 import { RequestError } from "../../protocol/codes.ts";
 import type { Position } from "../../protocol/position.ts";
+import type { Attendance, Members } from "../../protocol/presence.ts";
 import type { Publication, Published } from "../../protocol/publication.ts";
 import type { Backplane, BackplaneEvents } from "../backplane.ts";
 import { type HistoryRule, historyOf } from "../history.ts";
@@ -14,6 +15,7 @@ import { eventOfPlain } from "./plain.ts";
 import { Probe } from "./probe.ts";
 import type { RedisAddress } from "./redis-url.ts";
 import { RevocationLog } from "./revocation-log.ts";
+import { RedisRoster } from "./roster.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 export interface RedisBackplaneOptions {
@@ -25,6 +27,8 @@ export interface RedisBackplaneOptions {
   readonly instance: string;
   readonly maxEventBytes: number;
   readonly history: readonly HistoryRule[];
+  /** Whether any channel has presence. */
+  readonly presence?: boolean;
   readonly log: Logger;
   readonly events: BackplaneEvents;
   /** This Redis can never work, whatever time passes. */
@@ -52,6 +56,7 @@ export class RedisBackplane implements Backplane {
   readonly #revocations: RevocationLog;
   readonly #census: RedisCensus;
   readonly #history: HistoryLog;
+  readonly #roster: RedisRoster;
   /** What was logged of the present outage: attempts repeat, and two connections fail in turn. */
   readonly #problems = new Set<string>();
   #closed = false;
@@ -76,7 +81,9 @@ export class RedisBackplane implements Backplane {
     const { prefix, node, events } = options;
     this.#revocations = new RevocationLog(`${prefix}.revocations`, this.#commands, events.revoked);
     this.#census = new RedisCensus(this.#commands, prefix, options.instance, events.forgotten);
-    this.#history = new HistoryLog(new Functions(this.#commands), {
+    const functions = new Functions(this.#commands);
+    this.#roster = new RedisRoster(functions, prefix, options.instance, events.forgotten);
+    this.#history = new HistoryLog(functions, {
       prefix,
       rules: options.history,
       maxEventBytes: options.maxEventBytes,
@@ -127,6 +134,10 @@ export class RedisBackplane implements Backplane {
     return await this.#orUnavailable(this.#history.head(channel));
   }
 
+  async fork(channel: string, lost: Position): Promise<Position | undefined> {
+    return await this.#orUnavailable(this.#history.fork(channel, lost));
+  }
+
   async readAfter(channel: string, offset: number, limit: number): Promise<Page> {
     return await this.#orUnavailable(this.#history.readAfter(channel, offset, limit));
   }
@@ -145,6 +156,14 @@ export class RedisBackplane implements Backplane {
 
   async connectionsOf(user: string): Promise<ReadonlyMap<string, number>> {
     return await this.#orUnavailable(this.#census.of(user));
+  }
+
+  async attend(attendances: readonly Attendance[]): Promise<void> {
+    return await this.#orUnavailable(this.#roster.attend(attendances));
+  }
+
+  async members(channel: string, after: string | undefined, limit: number): Promise<Members> {
+    return await this.#orUnavailable(this.#roster.members(channel, after, limit));
   }
 
   async close(): Promise<void> {
@@ -211,6 +230,8 @@ export class RedisBackplane implements Backplane {
     try {
       await this.#history.hello(this.downSince !== undefined);
       await this.#census.alive();
+      if (this.downSince !== undefined) this.#roster.startOver();
+      if (this.#options.presence) await this.#roster.beat();
       if (!this.#caughtUp) await this.#revocations.catchUp();
       if (breaks !== this.#breaks) return;
       this.#caughtUp = true;

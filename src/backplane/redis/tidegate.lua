@@ -364,9 +364,13 @@ local function now_ms()
   return milliseconds(now())
 end
 
-local function is_alive(prefix, instance)
+--- Whether an instance, which is heard of just now, is believed to live. One that is not cannot come back.
+local function lives_on(prefix, instance)
+  local ms = now_ms()
   local until_ms = redis.call('ZSCORE', prefix .. '.holders', instance)
-  return until_ms ~= false and tonumber(until_ms) > now_ms()
+  if not until_ms or tonumber(until_ms) <= ms then return false end
+  redis.call('ZADD', prefix .. '.holders', ms + LIFE_MS, instance)
+  return true
 end
 
 --[[ tidegate_present: for nodes. Users of a node who are in channels; the first of a user in the fleet is a `$join`.
@@ -375,7 +379,7 @@ ARGV  the node's instance, then of each: user, info (JSON in one line, or '')
 Returns 1; 0 when the instance is not believed to live, and nothing was done: the node takes another and says all anew. ]]
 local function present(keys, args)
   local prefix, instance = names(keys[1]).prefix, args[1]
-  if not is_alive(prefix, instance) then return 0 end
+  if not lives_on(prefix, instance) then return 0 end
   local policy = policy_of(prefix)
   local of
   for i, key in ipairs(keys) do
@@ -398,7 +402,7 @@ ARGV  the node's instance, then of each: user
 Returns as tidegate_present. ]]
 local function absent(keys, args)
   local prefix, instance = names(keys[1]).prefix, args[1]
-  if not is_alive(prefix, instance) then return 0 end
+  if not lives_on(prefix, instance) then return 0 end
   local policy = policy_of(prefix)
   for i, key in ipairs(keys) do leave(names(key), policy, instance, args[i + 1]) end
   return 1
@@ -428,8 +432,8 @@ local function beat(_, args)
   local prefix, instance, limit = args[1], args[2], tonumber(args[4])
   local holders = prefix .. '.holders'
   local ms = now_ms()
-  local alive = args[3] == '1' or is_alive(prefix, instance)
-  if alive then redis.call('ZADD', holders, ms + LIFE_MS, instance) end
+  if args[3] == '1' then redis.call('ZADD', holders, ms + LIFE_MS, instance) end
+  local alive = lives_on(prefix, instance)
   local policy
   local taken = 0
   while taken < limit do
@@ -445,6 +449,31 @@ local function beat(_, args)
     if redis.call('ZCARD', prefix .. '.holds:' .. dead) == 0 then redis.call('ZREM', holders, dead) end
   end
   return { alive and 1 or 0, taken }
+end
+
+--[[ tidegate_fork: what a node knows as an event of this channel is none of this history: Redis went back in time, and what
+it had acknowledged is lost. An offset is left out, so that whoever resumes from before it is told.
+KEYS  the channel
+ARGV  epoch, offset and check of that event
+Returns the id of the newest position. ]]
+local function fork(keys, args)
+  local name = names(keys[1])
+  local seconds, micros = now()
+  local epoch, head, check = position(name, seconds, micros)
+  local offset = tonumber(args[2])
+  local known = tonumber(redis.call('HGET', name.meta, 'forked') or -1)
+  -- Every node reports it, once is enough.
+  if epoch == args[1] and (known < offset or known <= head) then
+    local found = redis.call('XRANGE', name.log, args[2], args[2])
+    local prefix = ';' .. id_of(epoch, args[3], offset) .. ';'
+    local same = found[1] and string.find(string.sub(found[1][2][2], 1, 160), prefix, 1, true)
+    if head < offset or (found[1] and not same) then
+      head = head + 1
+      check = string.sub(redis.sha1hex(table.concat({ check, epoch, head, seconds, micros }, ' ')), 1, 8)
+      redis.call('HSET', name.meta, 'offset', string.format('%.0f', head), 'check', check, 'forked', args[2])
+    end
+  end
+  return id_of(epoch, check, head)
 end
 
 --[[ tidegate_hello: what a node says when it comes, and every few seconds.
@@ -470,5 +499,6 @@ redis.register_function('tidegate_present', present)
 redis.register_function('tidegate_absent', absent)
 redis.register_function('tidegate_members', members)
 redis.register_function('tidegate_beat', beat)
+redis.register_function('tidegate_fork', fork)
 redis.register_function('tidegate_hello', hello)
 redis.register_function('tidegate_version', version)

@@ -1,0 +1,27 @@
+import { isChannel } from "../protocol/channel.ts";
+import { RequestError } from "../protocol/codes.ts";
+import { membersQueryOf } from "../protocol/commands.ts";
+import { type Presence, readMembers } from "../session/presence.ts";
+import { type Answer, jsonText } from "../transport/answer.ts";
+import type { Request } from "../transport/http.ts";
+import type { Caller } from "./caller.ts";
+import { numberIn } from "./query.ts";
+
+/** `?after=<user>&limit=` → 200 `{"channel", "count", "members", "next"?}`, by name. */
+export async function presence(
+  request: Request,
+  caller: Caller,
+  presence: Presence | undefined,
+): Promise<Answer> {
+  const identity = await caller.identify(request);
+  const [channel] = request.params;
+  if (!isChannel(channel)) throw new RequestError("bad_channel");
+  const { query } = request.head;
+  const asked = membersQueryOf({
+    channel,
+    after: query.get("after") ?? undefined,
+    limit: numberIn(query, "limit"),
+  });
+  const members = await readMembers(presence, identity, channel, asked);
+  return jsonText(200, `{"channel":"${channel}",${members}}`);
+}
