@@ -59,7 +59,7 @@ export interface Gateway {
  */
 const IDLE_MARGIN_S = 20;
 
-/** Who was cut off is waited for while he may be on his way back, but not longer than somebody whose node has died. */
+/** Who was cut off may be on the way back, and is waited for; no longer than somebody whose node has died. */
 const MAX_AWAY_MS = 15_000;
 /** To connect, and to be subscribed again. */
 const BACK_MS = 2_000;

@@ -201,7 +201,7 @@ export const METRICS: readonly Row[] = [
     name: "tidegate_presence_changes_total",
     type: "counter",
     label: "change",
-    help: "Times that this node said of a user that he is in a channel with presence (join), or no more (leave).",
+    help: "Users that this node reported to be in a channel with presence (join), and no more (leave).",
     read: (s) => [
       ["join", s.presence?.joins ?? 0],
       ["leave", s.presence?.leaves ?? 0],

@@ -141,6 +141,24 @@ describe("who is in a channel on this node", () => {
     expect([...state.present]).toEqual(["room/ann"]);
   });
 
+  it("is not forgotten when he comes and goes while it is told that he went", async () => {
+    const { attendances, state } = fleet(700);
+    attendances.enter("room", "ann", undefined);
+    await pass(1_000);
+    attendances.leave("room", "ann", 0);
+    await pass(300); // told that she went
+    attendances.enter("room", "ann", undefined);
+    attendances.leave("room", "ann", 0);
+    await pass(800); // told once more
+    attendances.enter("room", "ann", undefined);
+    await pass(3_000);
+    expect(attendances.size).toBe(1);
+    expect([...state.present]).toEqual(["room/ann"]);
+    attendances.leave("room", "ann", 0);
+    await pass(3_000);
+    expect([...state.present]).toEqual([]);
+  });
+
   it("is, whatever happens in whatever order, told rightly in the end, and as seldom as can be", async () => {
     const pairs = [
       { channel: "room", user: "ann" },

@@ -144,6 +144,14 @@ describe("access to Redis", () => {
     expect([...used].filter((command) => !free.includes(command)).sort()).toEqual(documented.sort());
   });
 
+  test("is documented for all that runs within Redis", () => {
+    const called = [...LIBRARY.matchAll(/redis\.p?call\('(\w+)'/g)].map(
+      ([, name = ""]) => `+${name.toLowerCase()}`,
+    );
+    expect(called.length).toBeGreaterThan(20);
+    expect([...new Set(called)].filter((right) => !rights.split(" ").includes(right))).toEqual([]);
+  });
+
   test.for([
     ["may not call functions, though it may load them", "+fcall"],
     ["may not load functions, and nobody else has", "+function|load"],

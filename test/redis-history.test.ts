@@ -1,4 +1,6 @@
 import { describe, expect } from "vitest";
+import { lossIn } from "../src/hub/continuity.ts";
+import type { Position } from "../src/protocol/position.ts";
 import {
   backplanes,
   dataOf,
@@ -15,7 +17,7 @@ import {
   settle,
   textOf,
 } from "./support/backplanes.ts";
-import { test } from "./support/servers.ts";
+import { type RedisServer, test } from "./support/servers.ts";
 
 const { redis, all } = backplanes();
 
@@ -118,4 +120,34 @@ describe("the history in Redis", () => {
     expect(await ttl(keys[0] as string)).toBeGreaterThan(4 * minute);
     expect(await ttl(keys[0] as string)).toBeLessThanOrEqual(5 * minute);
   });
+
+  test("that went back in time leaves out an offset, once, however many nodes say so", async ({ stage }) => {
+    const server = await stage.redis();
+    const nodes = (await Promise.all([1, 2].map(() => overRedis(() => server)("test")))) as [Ear, Ear];
+    const published = await publish(nodes[0], "chat", 3);
+    const [, second, third] = published.map(positionOf) as [Position, Position, Position];
+    for (const known of [second, third]) {
+      expect(await nodes[0].backplane.fork("chat", known), "what is there is no fork").toEqual(third);
+    }
+    // A replica that had not heard of the third one becomes the master.
+    await server.cli("XDEL", "test.log:{test:chat}", await newestEntry(server));
+    await server.cli("HSET", "test.meta:{test:chat}", "offset", "2", "check", second.check);
+    const heads = [];
+    for (const { backplane } of [...nodes, ...nodes]) heads.push(await backplane.fork("chat", third));
+    expect(heads[0]).toMatchObject({ epoch: third.epoch, offset: 3 });
+    expect(heads[0]?.check).not.toBe(third.check);
+    for (const head of heads) expect(head).toEqual(heads[0]);
+    const next = positionOf(await nodes[0].backplane.publish(event("chat", '"next"')));
+    expect(next.offset).toBe(4);
+    const page = await nodes[0].backplane.readAfter("chat", 2, 10);
+    expect(dataOf(page.events)).toEqual(["next"]);
+    expect(lossIn(second, page), "who has what was before is told").toBe("trimmed");
+  });
 });
+
+async function newestEntry(server: RedisServer): Promise<string> {
+  const [id = ""] = (await server.cli("XREVRANGE", "test.log:{test:chat}", "+", "-", "COUNT", "1")).split(
+    "\n",
+  );
+  return id;
+}

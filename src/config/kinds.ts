@@ -203,9 +203,9 @@ export const history: Kind<readonly HistoryRule[]> = {
 export const prefix: Kind<string> = {
   name: "text",
   read(value) {
-    if (!/^[A-Za-z0-9_.-]{1,64}$/.test(value))
+    if (!/^[A-Za-z0-9_-]{1,64}$/.test(value))
       throw new Error(
-        `"${value.slice(0, 100)}" does not match [A-Za-z0-9_.-]{1,64}: a : ends it in every key`,
+        `"${value.slice(0, 100)}" does not match [A-Za-z0-9_-]{1,64}: a : ends it in every key`,
       );
     return value;
   },

@@ -1,7 +1,7 @@
 /** Somebody who is in a channel. */
 export interface Member {
   readonly user: string;
-  /** The claim `info` of the token that he came with, as JSON text in one line. */
+  /** The claim `info` of the token, as JSON text in one line. */
   readonly info: string | undefined;
 }
 

@@ -13,13 +13,13 @@ export interface Register {
 /** Users in one report: each that is news is an event, and Redis does nothing else meanwhile. */
 const BATCH = 100;
 const RETRY_MS = 1_000;
-/** Who has gone leaves this much later than he could, at most. */
+/** Between two looks for users who were waited for long enough. */
 const TICK_MS = 250;
 /** Everybody is told of anew so often, that the register need not keep whom nobody speaks of. */
 const RENEW_MS = 600_000;
 /**
- * Users who went while the register is away, and whom it has yet to be told of. Nodes whom it lost touch with have to
- * say anew who is there, so that it does not depend on what is beyond.
+ * Users who went while the register was away, to be told when it is back. More are forgotten: a node that was out of touch
+ * says anew who is there, and of whom it does not say so the register knows what to think.
  */
 const MAX_GONE = 10_000;
 
@@ -29,17 +29,17 @@ interface Attendee {
   readonly user: string;
   readonly info: string | undefined;
   sessions: number;
-  /** Without a session: until when he is waited for (`performance.now`). */
+  /** Without a session: until when the user is waited for (`performance.now`). */
   due: number;
-  /** He was waited for long enough. */
+  /** Waited for long enough; or not told of yet. */
   gone: boolean;
   /** As the register was told last. */
   known: boolean;
 }
 
 /**
- * Who is in which channel on this node: somebody while he has a session there, and for a grace beyond his last one, since
- * most who go are back in a moment. Told to the register in batches.
+ * Who is in which channel on this node: whoever has a session there, and whose last one has gone so recently that the
+ * next may be on its way. Told to the register in batches.
  */
 export class Attendances {
   readonly #register: Register;

@@ -21,7 +21,7 @@ export interface MembersPage extends Members {
   readonly next: string | undefined;
 }
 
-/** Who took his leave may still come back at once, as when a page is loaded anew. */
+/** Who said goodbye may be back at once, as when a page is loaded anew. */
 const GOODBYE_GRACE_MS = 2_000;
 /** Bytes of members in one answer, about: below what may be queued for a client. */
 const MAX_BYTES = 256 * 1024;
@@ -36,7 +36,7 @@ export class Presence {
 
   /**
    * @param patterns of the channels that have presence
-   * @param cutGraceMs for who was cut off: as long as he is told to take for coming back, and a little more
+   * @param cutGraceMs for who was cut off: as long as clients are told to take for coming back, and a little more
    */
   constructor(patterns: readonly string[], roster: Roster, rules: readonly Grant[], cutGraceMs: number) {
     this.#patterns = patterns;

@@ -11,7 +11,7 @@ A channel `chat-1` is the key `tidegate:chat-1` (`tidegate` is TIDEGATE_REDIS_PR
   tidegate.seed                    string: random, of this fleet
 and on a channel that has presence
   tidegate.members:{tidegate:chat-1}  sorted set, all of score 0, so by name: users
-  tidegate.present:{tidegate:chat-1}  hash: user → info (JSON) or nothing, then "\n" instance, of each node that has him
+  tidegate.present:{tidegate:chat-1}  hash: user → info (JSON) or nothing, then "\n" instance of each node where the user is
   tidegate.holds:<instance>           sorted set, all of score 0: <channel> "\n" <user>, what a node has said of its users
   tidegate.holders                    sorted set: instance → until when it is believed to live, ms since 1970
 
@@ -461,7 +461,7 @@ local function fork(keys, args)
   local seconds, micros = now()
   local epoch, head, check = position(name, seconds, micros)
   local offset = tonumber(args[2])
-  local known = tonumber(redis.call('HGET', name.meta, 'forked') or -1)
+  local known = tonumber(redis.call('HMGET', name.meta, 'forked')[1] or -1)
   -- Every node reports it, once is enough.
   if epoch == args[1] and (known < offset or known <= head) then
     local found = redis.call('XRANGE', name.log, args[2], args[2])
