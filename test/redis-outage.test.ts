@@ -172,7 +172,7 @@ describe.concurrent("a node whose Redis", () => {
     const again = await stage.redis({ port: redis.port });
     await expectHealed(node, client, again);
     expect(health.failures).toEqual([]);
-    expect(health.asked).toBeGreaterThan(5);
+    expect(health.asked).toBeGreaterThan(1);
   });
 
   test("hangs notices it within ten seconds, answers all the time, and heals", async ({ stage }) => {
