@@ -1,29 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { historyOf } from "../src/backplane/history.ts";
-import { ConfigError, readConfig } from "../src/config/config.ts";
-import { SECRET } from "./tools/forge.ts";
-
-const production = { TIDEGATE_JWT_SECRET: SECRET, TIDEGATE_ALLOWED_ORIGINS: "none" };
-
-function configured(name: string, value: string) {
-  return readConfig({ environment: { ...production, [name]: value } });
-}
-
-function refused(name: string, value: string): string {
-  try {
-    configured(name, value);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.message;
-    throw error;
-  }
-  throw new Error(`was taken: ${value}`);
-}
+import { readConfig } from "../src/config/config.ts";
+import { production, refused, value } from "./tools/option.ts";
 
 describe("what channels keep", () => {
-  const rules = configured(
-    "TIDEGATE_HISTORY",
+  const rules = value(
+    "history",
     '{"*":{"size":1000,"time":"10m"},"chat-*":{"size":5,"time":"1s"},"chat-secret-*":"off","chat-secret-1":{"size":100000,"time":"8760h"},"c*":"off"}',
-  ).history;
+  );
 
   it.each([
     ["news", 1_000, 600_000],
@@ -43,8 +27,8 @@ describe("what channels keep", () => {
       size: 1_000,
       timeMs: 600_000,
     });
-    expect(historyOf(configured("TIDEGATE_HISTORY", "{}").history, "x")).toBeUndefined();
-    expect(historyOf(configured("TIDEGATE_HISTORY", '{"*":"off"}').history, "x")).toBeUndefined();
+    expect(historyOf(value("history", "{}"), "x")).toBeUndefined();
+    expect(historyOf(value("history", '{"*":"off"}'), "x")).toBeUndefined();
   });
 
   it.each([
@@ -77,7 +61,7 @@ describe("what channels keep", () => {
     ['{"a":{"size":1,"time":"999ms"}}', "is not between 1s"],
     ['{"a":{"size":1,"time":"8761h"}}', "is not between 1s"],
   ])("is refused by name when it is malformed: %.60s", (value, why) => {
-    const message = refused("TIDEGATE_HISTORY", value);
+    const message = refused("history", value);
     expect(message).toContain("TIDEGATE_HISTORY");
     expect(message).toContain(why);
   });
@@ -85,10 +69,10 @@ describe("what channels keep", () => {
 
 describe("the prefix of all names in Redis", () => {
   it.each(["tidegate", "a", "A-1_b", "p".repeat(64)])("may be %s", (prefix) => {
-    expect(configured("TIDEGATE_REDIS_PREFIX", prefix).redis_prefix).toBe(prefix);
+    expect(value("redis_prefix", prefix)).toBe(prefix);
   });
 
   it.each(["a:b", "a b", "a{b", "ä", "a*", "p".repeat(65), "a\n"])("may not be %j", (prefix) => {
-    expect(refused("TIDEGATE_REDIS_PREFIX", prefix)).toContain("TIDEGATE_REDIS_PREFIX");
+    expect(refused("redis_prefix", prefix)).toContain("TIDEGATE_REDIS_PREFIX");
   });
 });

@@ -3,24 +3,8 @@ import { describe, expect, it } from "vitest";
 import { printConfig } from "../src/cli/print-config.ts";
 import { ConfigError, readConfig } from "../src/config/config.ts";
 import { environmentName, OPTIONS, type Option, type OptionName } from "../src/config/options.ts";
-import { p256, pemOf, rsa, SECRET } from "./tools/forge.ts";
-
-const production = { TIDEGATE_JWT_SECRET: SECRET, TIDEGATE_ALLOWED_ORIGINS: "none" };
-
-/** One option read from the environment, in an otherwise good configuration. */
-function value(name: OptionName, text: string): unknown {
-  return readConfig({ environment: { ...production, [environmentName(name)]: text } })[name];
-}
-
-function refused(name: OptionName, text: string): string {
-  try {
-    value(name, text);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.message;
-    throw error;
-  }
-  throw new Error(`${name} took ${text}`);
-}
+import { p256, pemOf, rsa } from "./tools/forge.ts";
+import { production, refused, value } from "./tools/option.ts";
 
 describe("a duration", () => {
   it.each([

@@ -8,6 +8,7 @@ import { metric } from "./support/metrics.ts";
 import { exchange, head, problem, type RawAnswer } from "./support/raw.ts";
 import { type GatewayNode, logged, sharedStage, test } from "./support/servers.ts";
 import { SECRET, token } from "./support/token.ts";
+import { ID } from "./tools/id.ts";
 
 const ORIGIN = "https://app.example.com";
 const EVENTS = "/v1/channels/chat-123/events";
@@ -56,8 +57,6 @@ function expectProblem(answer: RawAnswer, status: number, code: string): Record<
 }
 
 const bearer = (options: Parameters<typeof token>[0]) => ({ Authorization: `Bearer ${token(options)}` });
-
-const ID = expect.stringMatching(/^[0-9a-f]{16}-[0-9a-f]{8}:\d+$/);
 
 describe("publishing over HTTP", () => {
   test("answers 201 with the number of nodes that heard it", async () => {

@@ -1,19 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type Command, CommandError, decodeCommand as decode } from "../src/protocol/commands.ts";
-
-function decodeCommand(text: string): Command {
-  return decode(text, { depth: 32, keys: 4_000 });
-}
-
-function refusal(text: string): CommandError {
-  try {
-    decodeCommand(text);
-  } catch (error) {
-    if (error instanceof CommandError) return error;
-    throw error;
-  }
-  throw new Error(`was accepted: ${text.slice(0, 200)}`);
-}
+import { decodeCommand, refusal } from "./tools/decode.ts";
 
 describe("decodeCommand, channels", () => {
   const names = ["a", "0", "chat-123", "user:42:inbox", "A.b_c-d:e", "x".repeat(200)];

@@ -1,17 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { CommandError, decodeCommand } from "../src/protocol/commands.ts";
-
-const LIMITS = { depth: 32, keys: 4_000 };
-
-function refusal(text: string): CommandError {
-  try {
-    decodeCommand(text, LIMITS);
-  } catch (error) {
-    if (error instanceof CommandError) return error;
-    throw error;
-  }
-  throw new Error(`was accepted: ${text.slice(0, 200)}`);
-}
+import { refusal } from "./tools/decode.ts";
 
 describe("decodeCommand, ids, numbers and keys that are none", () => {
   it.each([

@@ -1,21 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Command, CommandError, decodeCommand as decode } from "../src/protocol/commands.ts";
-
-const LIMITS = { depth: 32, keys: 4_000 };
-
-function decodeCommand(text: string, payload?: Uint8Array): Command {
-  return decode(text, LIMITS, payload);
-}
-
-function refusal(text: string, payload?: Uint8Array): CommandError {
-  try {
-    decodeCommand(text, payload);
-  } catch (error) {
-    if (error instanceof CommandError) return error;
-    throw error;
-  }
-  throw new Error(`was accepted: ${text.slice(0, 200)}`);
-}
+import { type Command, decodeCommand as decode } from "../src/protocol/commands.ts";
+import { decodeCommand, LIMITS, refusal } from "./tools/decode.ts";
 
 const publish = {
   type: "publish",

@@ -61,7 +61,7 @@ const CHECKS: readonly Check[] = [
     mutation: {
       file: "hub/channel.js",
       from: "if (this.#isKnown(event.position, this.position))",
-      to: "if (this.#isKnown(event.position, this.position)) this.#context.broadcast(event); else if (false)",
+      to: "if (this.#isKnown(event.position, this.position)) this.#context.edge.broadcast(event); else if (false)",
     },
     fault: "every seventh event is sent twice",
     inject: async (stage, redis) => {

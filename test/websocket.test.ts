@@ -6,6 +6,7 @@ import { metric, scrape } from "./support/metrics.ts";
 import { frame, OPCODE, RawWebSocket } from "./support/raw.ts";
 import { type GatewayNode, type RedisServer, type Stage, sharedStage, test } from "./support/servers.ts";
 import { token } from "./support/token.ts";
+import { ID } from "./tools/id.ts";
 
 const stage = sharedStage();
 let redis: RedisServer;
@@ -36,8 +37,6 @@ async function publishAll(channel: string, payloads: (string | Buffer)[]): Promi
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 const dataOf = (events: readonly Frame[]) => events.map((event) => event.data);
-
-const ID = expect.stringMatching(/^[0-9a-f]{16}-[0-9a-f]{8}:\d+$/);
 
 describe("a connection", () => {
   test("is welcomed first, and told everything that it needs to know", async ({ stage }) => {

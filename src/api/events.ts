@@ -1,4 +1,3 @@
-import { isChannel } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
 import { eventTypeOf, historyQueryOf, keyOf, senderOf } from "../protocol/commands.ts";
 import { type JsonLimits, member, members } from "../protocol/json.ts";
@@ -8,6 +7,7 @@ import { type Answer, json, jsonText } from "../transport/answer.ts";
 import type { Request } from "../transport/http.ts";
 import { jsonBody } from "./body.ts";
 import type { Caller } from "./caller.ts";
+import { channelIn } from "./path.ts";
 import { numberIn } from "./query.ts";
 
 /** `{"type"?, "data", "sender"?}` → 201 `{"channel", "id", "listeners"}`: how many nodes heard it. */
@@ -18,8 +18,7 @@ export async function publish(
   limits: JsonLimits,
 ): Promise<Answer> {
   const identity = await caller.identify(request);
-  const [channel] = request.params;
-  if (!isChannel(channel)) throw new RequestError("bad_channel");
+  const channel = channelIn(request);
   const key = keyOf(request.head.idempotencyKey, channel);
   const { text, value } = await jsonBody(request, limits);
   const data = member(members(text), "data");
@@ -33,8 +32,7 @@ export async function publish(
 /** `?since=<id>` or `?before=<id>`, `&limit=` → 200 `{"channel", "id", "events", "more"}`, oldest first. */
 export async function history(request: Request, caller: Caller, history: History): Promise<Answer> {
   const identity = await caller.identify(request);
-  const [channel] = request.params;
-  if (!isChannel(channel)) throw new RequestError("bad_channel");
+  const channel = channelIn(request);
   const { query } = request.head;
   const page = await history.read(
     identity,

@@ -1,10 +1,9 @@
-import { isChannel } from "../protocol/channel.ts";
-import { RequestError } from "../protocol/codes.ts";
 import { membersQueryOf } from "../protocol/commands.ts";
 import { type Presence, readMembers } from "../session/presence.ts";
 import { type Answer, jsonText } from "../transport/answer.ts";
 import type { Request } from "../transport/http.ts";
 import type { Caller } from "./caller.ts";
+import { channelIn } from "./path.ts";
 import { numberIn } from "./query.ts";
 
 /** `?after=<user>&limit=` → 200 `{"channel", "count", "members", "next"?}`, by name. */
@@ -14,8 +13,7 @@ export async function presence(
   presence: Presence | undefined,
 ): Promise<Answer> {
   const identity = await caller.identify(request);
-  const [channel] = request.params;
-  if (!isChannel(channel)) throw new RequestError("bad_channel");
+  const channel = channelIn(request);
   const { query } = request.head;
   const asked = membersQueryOf({
     channel,

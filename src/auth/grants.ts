@@ -1,4 +1,4 @@
-import { isChannel } from "../protocol/channel.ts";
+import { isChannelPattern, matches } from "../protocol/channel.ts";
 import { isObject } from "../protocol/json.ts";
 
 export const ACTIONS = ["subscribe", "publish", "presence", "history", "hook", "publish_as"] as const;
@@ -55,13 +55,6 @@ export function parseGrants(value: unknown, where: string, isPattern = isChannel
   });
 }
 
-/** A channel name, or a beginning followed by `*`; `*` alone is every channel. */
-export function isChannelPattern(pattern: string): boolean {
-  if (!pattern.endsWith("*")) return isChannel(pattern);
-  const beginning = pattern.slice(0, -1);
-  return beginning === "" || isChannel(beginning);
-}
-
 /** A server-side rule may also name its owner: `user:{sub}:*`. */
 export function parseRules(value: unknown, where: string): Grant[] {
   return parseGrants(value, where, isRulePattern);
@@ -101,10 +94,6 @@ export function may(
     reason: `nothing allows ${action} on ${channel}`,
     cure: `the claim "channels": {"${channel}": ["${action}"]} in the token, or the same in TIDEGATE_GRANTS`,
   };
-}
-
-export function matches(pattern: string, channel: string): boolean {
-  return pattern.endsWith("*") ? channel.startsWith(pattern.slice(0, -1)) : channel === pattern;
 }
 
 function matchesRule(pattern: string, channel: string, user: string): boolean {

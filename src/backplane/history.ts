@@ -1,4 +1,4 @@
-import { isChannel } from "../protocol/channel.ts";
+import { isChannelPattern, matches } from "../protocol/channel.ts";
 import { isObject } from "../protocol/json.ts";
 
 /** What channels whose name matches keep. */
@@ -24,8 +24,7 @@ export function parseHistory(value: unknown, duration: (text: string) => number)
       `it is an object of up to ${MAX_RULES} channel patterns, like {"*":{"size":1000,"time":"10m"},"secret-*":"off"}`,
     );
   const rules = Object.entries(value).map(([pattern, rule]) => {
-    const beginning = pattern.endsWith("*") ? pattern.slice(0, -1) : pattern;
-    if (!isChannel(beginning) && pattern !== "*")
+    if (!isChannelPattern(pattern))
       throw new Error(`"${pattern.slice(0, 200)}" is not a channel pattern (at most one *, at the end)`);
     return { pattern, ...parseRule(pattern, rule, duration) };
   });
@@ -54,8 +53,6 @@ function specificity(pattern: string): number {
 
 /** What a channel keeps; undefined: nothing. */
 export function historyOf(rules: readonly HistoryRule[], channel: string): HistoryRule | undefined {
-  const rule = rules.find(({ pattern }) =>
-    pattern.endsWith("*") ? channel.startsWith(pattern.slice(0, -1)) : channel === pattern,
-  );
+  const rule = rules.find(({ pattern }) => matches(pattern, channel));
   return rule && rule.size > 0 ? rule : undefined;
 }

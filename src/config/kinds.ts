@@ -1,8 +1,9 @@
 import { BlockList, isIP } from "node:net";
-import { type Grant, isChannelPattern, parseRules } from "../auth/grants.ts";
+import { type Grant, parseRules } from "../auth/grants.ts";
 import { pemBlocks } from "../auth/keys.ts";
 import { isOrigin, type OriginRule } from "../auth/origin.ts";
 import { type HistoryRule, parseHistory } from "../backplane/history.ts";
+import { isChannelPattern } from "../protocol/channel.ts";
 
 /**
  * A kind of option value: how its text is read. `read` throws an Error that completes the sentence
@@ -159,19 +160,32 @@ export const networks: Kind<BlockList> = {
   },
 };
 
-/** The shape of the `channels` claim, as JSON. */
-export const rules: Kind<readonly Grant[]> = {
-  name: "JSON",
-  read(value) {
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(value);
-    } catch {
-      throw new Error('is not JSON like {"public:*":["subscribe"],"user:{sub}:*":["subscribe","publish"]}');
-    }
-    return parseRules(parsed, "it");
-  },
-};
+function json<T>(example: string, check: (value: unknown) => T): Kind<T> {
+  return {
+    name: "JSON",
+    read(value) {
+      let parsed: unknown;
+      try {
+        parsed = JSON.parse(value);
+      } catch {
+        throw new Error(`is not JSON like ${example}`);
+      }
+      return check(parsed);
+    },
+  };
+}
+
+/** The shape of the `channels` claim. */
+export const rules: Kind<readonly Grant[]> = json(
+  '{"public:*":["subscribe"],"user:{sub}:*":["subscribe","publish"]}',
+  (value) => parseRules(value, "it"),
+);
+
+/** What channels keep. */
+export const history: Kind<readonly HistoryRule[]> = json(
+  '{"*":{"size":1000,"time":"10m"},"secret-*":"off"}',
+  (value) => parseHistory(value, duration(1_000, 31_536_000_000).read),
+);
 
 /** Patterns of channel names, separated by spaces or commas. */
 export const channels: Kind<readonly string[]> = {
@@ -182,31 +196,5 @@ export const channels: Kind<readonly string[]> = {
     if (wrong !== undefined)
       throw new Error(`"${wrong.slice(0, 200)}" is not a channel pattern (at most one *, at the end)`);
     return list;
-  },
-};
-
-/** What channels keep, as JSON. */
-export const history: Kind<readonly HistoryRule[]> = {
-  name: "JSON",
-  read(value) {
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(value);
-    } catch {
-      throw new Error('is not JSON like {"*":{"size":1000,"time":"10m"},"secret-*":"off"}');
-    }
-    return parseHistory(parsed, duration(1_000, 31_536_000_000).read);
-  },
-};
-
-/** Begins the names of keys and channels in Redis. */
-export const prefix: Kind<string> = {
-  name: "text",
-  read(value) {
-    if (!/^[A-Za-z0-9_-]{1,64}$/.test(value))
-      throw new Error(
-        `"${value.slice(0, 100)}" does not match [A-Za-z0-9_-]{1,64}: a : ends it in every key`,
-      );
-    return value;
   },
 };

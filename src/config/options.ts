@@ -117,7 +117,7 @@ export const OPTIONS = {
     about: "redis://, rediss:// or redis+sentinel://h1:26379,h2:26379/<master>. Unset: one node alone.",
   }),
   redis_prefix: option({
-    kind: kind.prefix,
+    kind: kind.text,
     default: "tidegate",
     about: "Begins every Redis channel and key: separates environments on one Redis.",
   }),

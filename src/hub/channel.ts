@@ -1,6 +1,7 @@
 import type { LossReason } from "../protocol/frames.ts";
 import { type Position, samePosition } from "../protocol/position.ts";
-import { follows, lossIn } from "./continuity.ts";
+import { before, follows, hasPosition, lossIn } from "./continuity.ts";
+import type { Edge } from "./edge.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
 import type { Feed, Keeps } from "./feed.ts";
 import { Recent, type RecentBudget } from "./recent.ts";
@@ -21,10 +22,7 @@ export interface ChannelContext {
   readonly feed: Feed;
   readonly budget: RecentBudget;
   readonly counts: ContinuityCounts;
-  /** Puts an event on the wire of every connection that has joined the channel. */
-  broadcast(event: EncodedEvent): void;
-  /** Continuity was lost: to be told in front of whatever is broadcast next. */
-  lost(channel: string, position: Position | undefined, reason: LossReason): void;
+  readonly edge: Edge;
 }
 
 /** What is counted where it happens; plain numbers, read at scrape. */
@@ -115,14 +113,14 @@ export class Channel {
   /** Nothing shows whether one of its kind was missed. */
   #pass(event: EncodedEvent): void {
     this.#heardPlain = true;
-    this.#context.broadcast(event);
+    this.#context.edge.broadcast(event);
     for (const follower of this.followers) follower.passing(event);
   }
 
   #accept(event: EncodedEvent): void {
     this.position = event.position;
     this.recent?.push(event);
-    this.#context.broadcast(event);
+    this.#context.edge.broadcast(event);
   }
 
   /** It was delivered already: the same event may come from the history and over the wire. */
@@ -212,9 +210,9 @@ export class Channel {
   /** Where to go on after a loss so that what was held still comes: it is all that is newer, or some of it. */
   #beforeHeld(head: Position | undefined): Position | undefined {
     const first = this.#held?.[0];
-    if (!head || first?.position?.epoch !== head.epoch || first.position.offset > head.offset)
-      return undefined;
-    return { ...first.position, offset: first.position.offset - 1, check: first.previous };
+    if (!head || !hasPosition(first)) return undefined;
+    const { epoch, offset } = first.position;
+    return epoch === head.epoch && offset <= head.offset ? before(first) : undefined;
   }
 
   /** Delivers what was held and belongs behind the position. @returns whether that is all */
@@ -240,7 +238,7 @@ export class Channel {
 
   #tell(reason: LossReason): void {
     this.#context.counts.continuityLost.add(reason);
-    this.#context.lost(this.name, this.position, reason);
+    this.#context.edge.lost(this.name, this.position, reason);
   }
 
   /**
@@ -289,8 +287,7 @@ export class Channel {
     this.#context.counts.historyReads++;
     const { head, events } = await this.#context.feed.readBefore(this.name, this.position.offset + 1, count);
     const first = events.at(-1);
-    if (!first?.position) return head;
-    return { ...first.position, offset: first.position.offset - 1, check: first.previous };
+    return hasPosition(first) ? before(first) : head;
   }
 
   #read(offset: number): ReturnType<Feed["readAfter"]> {

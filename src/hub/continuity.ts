@@ -3,6 +3,9 @@ import { type Position, samePosition } from "../protocol/position.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
 import type { Page } from "./feed.ts";
 
+/** An event that the history holds. */
+export type PlacedEvent = EncodedEvent & { readonly position: Position };
+
 /** Whether an event belongs right behind a position: its offset says so, and its chained check that nothing was swapped. */
 export function follows(event: EncodedEvent, position: Position): boolean {
   return (
@@ -10,6 +13,16 @@ export function follows(event: EncodedEvent, position: Position): boolean {
     event.previous === position.check &&
     event.position.epoch === position.epoch
   );
+}
+
+/** Whether there is an event, and the history holds it. */
+export function hasPosition(event: EncodedEvent | undefined): event is PlacedEvent {
+  return event?.position !== undefined;
+}
+
+/** The position that an event belongs right behind. */
+export function before({ position, previous }: PlacedEvent): Position {
+  return { ...position, offset: position.offset - 1, check: previous };
 }
 
 /** Why a page read behind `since` does not go on from there; undefined when it does, all of it in order. */

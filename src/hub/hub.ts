@@ -1,17 +1,8 @@
-import type { LossReason } from "../protocol/frames.ts";
-import type { Position } from "../protocol/position.ts";
 import { Channel, type ChannelContext, type ContinuityCounts } from "./channel.ts";
+import type { Edge } from "./edge.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
 import type { Feed } from "./feed.ts";
 import { RecentBudget } from "./recent.ts";
-
-/** What the hub needs of a transport. */
-export interface Edge {
-  /** Puts an event on the wire of every connection that has joined its channel. Never throws. */
-  broadcast(event: EncodedEvent): void;
-  /** Tells every one of them that events of the channel may be missing for it, and from where on it goes on. */
-  lost(channel: string, position: Position | undefined, reason: LossReason): void;
-}
 
 /** Channels told of an interruption in one turn of the event loop: a full node has more than one should take. */
 const TOLD_PER_TURN = 200;
@@ -29,10 +20,9 @@ export class Hub {
     this.#budget = new RecentBudget(recentBytes);
     this.#context = {
       feed,
+      edge,
       budget: this.#budget,
       counts,
-      broadcast: (event) => edge.broadcast(event),
-      lost: (channel, position, reason) => edge.lost(channel, position, reason),
     };
   }
 

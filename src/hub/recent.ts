@@ -1,5 +1,5 @@
 import { type Position, samePosition } from "../protocol/position.ts";
-import { follows } from "./continuity.ts";
+import { before, follows, type PlacedEvent } from "./continuity.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
 import type { Keeps } from "./feed.ts";
 
@@ -35,7 +35,7 @@ export class RecentBudget {
 }
 
 interface Kept {
-  readonly event: EncodedEvent & { readonly position: Position };
+  readonly event: PlacedEvent;
   readonly bytes: number;
   /** `Date.now` of its arrival here: it was published a moment before. */
   readonly at: number;
@@ -105,7 +105,7 @@ export class Recent {
     this.#expire();
     const event = this.#kept[this.#kept.length - count]?.event;
     if (!event || count > this.#size || count === 0) return undefined;
-    return { ...event.position, offset: event.position.offset - 1, check: event.previous };
+    return before(event);
   }
 
   dropOldest(): void {
@@ -140,5 +140,5 @@ export class Recent {
 
 function keptNow(event: EncodedEvent): Kept {
   const bytes = event.text.length + (event.binary?.length ?? 0) + OVERHEAD_BYTES;
-  return { event: event as Kept["event"], bytes, at: Date.now() };
+  return { event: event as PlacedEvent, bytes, at: Date.now() };
 }

@@ -9,3 +9,15 @@ export function isChannel(name: unknown): name is string {
 export function isReservedChannel(name: string): boolean {
   return name.startsWith("job:") || name.startsWith("$");
 }
+
+/** A channel name, or a beginning followed by `*`; `*` alone is every channel. */
+export function isChannelPattern(pattern: string): boolean {
+  if (!pattern.endsWith("*")) return isChannel(pattern);
+  const beginning = pattern.slice(0, -1);
+  return beginning === "" || isChannel(beginning);
+}
+
+/** Whether a channel is the one that a pattern names, or one of those. */
+export function matches(pattern: string, channel: string): boolean {
+  return pattern.endsWith("*") ? channel.startsWith(pattern.slice(0, -1)) : channel === pattern;
+}

@@ -1,15 +1,12 @@
 import type { Grant } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
 import { lossIn } from "../hub/continuity.ts";
-import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { Feed } from "../hub/feed.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { HistoryQuery } from "../protocol/commands.ts";
 import { formatId } from "../protocol/position.ts";
+import { fitting } from "./page.ts";
 import { authorise } from "./publisher.ts";
-
-/** Bytes of events in one answer, about: below what may be queued for a client. */
-const MAX_BYTES = 256 * 1024;
 
 /** Part of a channel's history, oldest first. */
 export interface HistoryPage {
@@ -45,21 +42,11 @@ export class History {
       throw new RequestError("history_gone", lost && `the events behind \`since\` are gone: ${lost}`, {
         channel,
       });
-    const events = within(page.events.slice(0, limit));
+    const events = fitting(page.events.slice(0, limit), ({ text }) => text.length);
     const more = events.length < page.events.length;
     const texts = events.map(({ text }) => Buffer.from(text).toString());
     return { id: formatId(page.head), events: since ? texts : texts.reverse(), more };
   }
-}
-
-/** At least one, and no more bytes than fit an answer. */
-function within(events: readonly EncodedEvent[]): readonly EncodedEvent[] {
-  let bytes = 0;
-  const over = events.findIndex(({ text }, i) => {
-    bytes += text.length;
-    return i > 0 && bytes > MAX_BYTES;
-  });
-  return over < 0 ? events : events.slice(0, over);
 }
 
 /** The members of a history frame or body. */

@@ -1,9 +1,11 @@
-import { type Grant, matches } from "../auth/grants.ts";
+import type { Grant } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
+import { matches } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { MembersQuery } from "../protocol/commands.ts";
-import { type Member, type Members, memberJson } from "../protocol/presence.ts";
+import { type Members, memberJson } from "../protocol/presence.ts";
 import { Attendances, type Register } from "./attendance.ts";
+import { fitting } from "./page.ts";
 import { authorise } from "./publisher.ts";
 
 /** Who is where, over all nodes: told by them, and asked. */
@@ -23,8 +25,6 @@ export interface MembersPage extends Members {
 
 /** Who said goodbye may be back at once, as when a page is loaded anew. */
 const GOODBYE_GRACE_MS = 2_000;
-/** Bytes of members in one answer, about: below what may be queued for a client. */
-const MAX_BYTES = 256 * 1024;
 
 /** Who is in the channels that have presence. */
 export class Presence {
@@ -63,23 +63,13 @@ export class Presence {
     if (!this.#has(channel)) throw none(channel);
     // One more than asked for says whether there are more.
     const { count, members } = await this.#roster.members(channel, after, limit + 1);
-    const page = within(members.slice(0, limit));
+    const page = fitting(members.slice(0, limit), (member) => memberJson(member).length);
     return { count, members: page, next: page.length < members.length ? page.at(-1)?.user : undefined };
   }
 
   #has(channel: string): boolean {
     return this.#patterns.some((pattern) => matches(pattern, channel));
   }
-}
-
-/** At least one, and no more bytes than fit an answer. */
-function within(members: readonly Member[]): readonly Member[] {
-  let bytes = 0;
-  const over = members.findIndex((member, i) => {
-    bytes += memberJson(member).length;
-    return i > 0 && bytes > MAX_BYTES;
-  });
-  return over < 0 ? members : members.slice(0, over);
 }
 
 function none(channel: string): RequestError {

@@ -1,4 +1,4 @@
-import type { Channel } from "../hub/channel.ts";
+import type { Channel, Run } from "../hub/channel.ts";
 import type { Hub } from "../hub/hub.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { Start } from "../protocol/commands.ts";
@@ -121,8 +121,8 @@ export class Subscriptions {
   /** All in one turn of the event loop: nothing is published between what is said here and what is heard from here on. */
   #begin({ channel, from }: Joined, confirm: (begun: Begun) => void): void {
     const { name, position } = channel;
-    if (!from || "lost" in from || !position) {
-      confirm({ position, ...(from && { lost: from.lost ?? "no_history" }) });
+    if (!from?.since || from.run.lost || !position) {
+      confirm({ position, ...(from && { lost: from.run.lost ?? "no_history" }) });
       return this.#connection.join(name);
     }
     confirm({ position, missed: position.offset - from.since.offset });
@@ -139,7 +139,7 @@ export class Subscriptions {
     });
     this.#replays ??= new Map();
     this.#replays.set(name, replay);
-    replay.start({ events: from.events });
+    replay.start(from.run);
   }
 
   async #confirmAgain(
@@ -184,15 +184,14 @@ interface Joined {
   readonly from?: From;
 }
 
-type From =
-  | { readonly since: Position; readonly events: Replayed; readonly lost?: undefined }
-  | { readonly lost: LossReason };
-type Replayed = Extract<Awaited<ReturnType<Channel["after"]>>, { events: unknown }>["events"];
+/** Undefined `since`: the channel keeps no history. */
+interface From {
+  readonly since: Position | undefined;
+  readonly run: Run;
+}
 
 /** @throws {RequestError} backplane_unavailable */
 async function from(channel: Channel, start: Start): Promise<From> {
   const since = "since" in start ? start.since : await channel.back(start.last);
-  if (!since) return { lost: "no_history" };
-  const run = await channel.after(since, FIRST);
-  return run.lost ? run : { since, events: run.events };
+  return { since, run: since ? await channel.after(since, FIRST) : { lost: "no_history" } };
 }

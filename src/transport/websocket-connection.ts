@@ -23,7 +23,7 @@ export interface Topics {
   /** So many bytes are about to be sent. This may cut connections, the one that sends among them. */
   handOn(bytes: number): void;
   /** Likewise, of events of so many bytes each, to one connection. */
-  handOver(sizes: readonly number[]): void;
+  handOnEvents(sizes: readonly number[]): void;
   /** Something for it was dropped. May be in the middle of a send: nothing may be done to any socket right now. */
   fellBehind(connection: WebSocketConnection): void;
 }
@@ -174,7 +174,7 @@ export class WebSocketConnection implements Connection, Beating {
       frame: (this.binary && binary) || text,
       isBinary: this.binary && binary !== undefined,
     }));
-    this.#topics.handOver(frames.map(({ frame }) => frame.length));
+    this.#topics.handOnEvents(frames.map(({ frame }) => frame.length));
     const socket = this.#socket;
     socket?.cork(() => {
       for (const { frame, isBinary } of frames) {

@@ -1,5 +1,5 @@
+import type { Edge } from "../hub/edge.ts";
 import type { EncodedEvent } from "../hub/encoded-event.ts";
-import type { Edge } from "../hub/hub.ts";
 import { type LossReason, lostFrame } from "../protocol/frames.ts";
 import type { Position } from "../protocol/position.ts";
 import type { TemplatedApp } from "./uws.ts";
@@ -69,7 +69,7 @@ export class WebSocketTopics implements Edge, Topics {
     this.#dismissBehind({ atOnce: true });
   }
 
-  handOver(sizes: readonly number[]): void {
+  handOnEvents(sizes: readonly number[]): void {
     const bytes = sizes.reduce((sum, size) => sum + size, 0);
     this.#counts.delivered += sizes.length;
     this.#counts.deliveredBytes += bytes;

@@ -4,6 +4,7 @@ import type { Claim, Stream } from "./claim.ts";
 import { Connection, type ConnectionEnd, type Frame } from "./connection.ts";
 import { sentAtOf } from "./publication.ts";
 import { retryDelay } from "./retry.ts";
+import { Timers } from "./timers.ts";
 
 export interface ConversationOptions {
   readonly url: string;
@@ -31,7 +32,7 @@ export class Conversation {
   readonly #connection: Connection;
   readonly #streams = new Map<string, Stream>();
   readonly #waiting: Set<string>;
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #timers = new Timers();
   #refused = 0;
   isReady = false;
   isClosing = false;
@@ -55,7 +56,7 @@ export class Conversation {
         options.onEnd(end);
       },
     });
-    this.#later(READY_MS, () => {
+    this.#timers.later(READY_MS, () => {
       if (this.isReady) return;
       this.cut();
       options.onEnd({ again: true, why: `not subscribed in ${READY_MS / 1000} s` });
@@ -69,7 +70,7 @@ export class Conversation {
   }
 
   #endStreams(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.stop();
     for (const stream of this.#streams.values()) stream.end(performance.now());
   }
 
@@ -133,19 +134,13 @@ export class Conversation {
   #failed(channel: string, { code, message, temporary }: Frame): void {
     if (temporary !== true)
       return this.#options.onRefused(`${channel} cannot be subscribed to: ${code}: ${message}`);
-    this.#later(retryDelay(this.#refused++, this.#options.maxRetryMs), () => this.#subscribe([channel]));
+    this.#timers.later(retryDelay(this.#refused++, this.#options.maxRetryMs), () =>
+      this.#subscribe([channel]),
+    );
   }
 
   #closing({ reconnect_in, fresh }: Frame): void {
     this.isClosing = true;
     this.#options.onClosing(typeof reconnect_in === "number" ? reconnect_in : 0, fresh === true);
-  }
-
-  #later(ms: number, act: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      act();
-    }, ms);
-    this.#timers.add(timer);
   }
 }

@@ -1,5 +1,6 @@
 import { Connection, type ConnectionEnd, type Frame } from "./connection.ts";
 import { retryDelay } from "./retry.ts";
+import { Timers } from "./timers.ts";
 import { ANSWER_MS, idIn, NotPublished, type Outgoing, type Way } from "./way.ts";
 
 interface Attempt {
@@ -73,7 +74,7 @@ export class WebSocketWay implements Way {
   #failed = 0;
   /** Why there is no connection, and whether there will be one. */
   #lack = { why: "not connected yet", again: true };
-  readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #timers = new Timers();
   #stopped = false;
 
   /** @param url `ws://…/ws` */
@@ -100,7 +101,7 @@ export class WebSocketWay implements Way {
 
   stop(): void {
     this.#stopped = true;
-    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.stop();
     for (const line of [this.#line, ...this.#old]) {
       line?.connection.cut();
       line?.abandon("stopped", true);
@@ -126,7 +127,7 @@ export class WebSocketWay implements Way {
         this.#line = line;
       },
       onClosing: (inMs, elsewhere) => {
-        if (line === this.#line) this.#later(inMs, () => this.#connect(elsewhere));
+        if (line === this.#line) this.#timers.later(inMs, () => this.#connect(elsewhere));
       },
       onEnd: (end) => this.#ended(line, end),
     });
@@ -138,14 +139,6 @@ export class WebSocketWay implements Way {
     // One that never was welcome is no loss while there is another.
     if (this.#line) return;
     this.#lack = { why, again };
-    if (again) this.#later(retryDelay(this.#failed++, this.#maxRetryMs), () => this.#connect(false));
-  }
-
-  #later(ms: number, act: () => void): void {
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
-      act();
-    }, ms);
-    this.#timers.add(timer);
+    if (again) this.#timers.later(retryDelay(this.#failed++, this.#maxRetryMs), () => this.#connect(false));
   }
 }

@@ -69,8 +69,8 @@ export class Probe {
     return this.#commands.status === "ready" && this.#subscriber.status === "ready";
   }
 
-  #tick(): void {
-    if (++this.#missed <= MAX_MISSED) return this.send();
+  /** Makes both connections anew. */
+  restart(): void {
     this.#missed = 0;
     this.#number++; // an answer that comes now comes on a connection that is given up, ready as it still calls itself
     this.#listener.silent();
@@ -78,5 +78,10 @@ export class Probe {
     for (const redis of [this.#commands, this.#subscriber]) {
       if (redis.status === "ready") redis.disconnect(true);
     }
+  }
+
+  #tick(): void {
+    if (++this.#missed <= MAX_MISSED) this.send();
+    else this.restart();
   }
 }

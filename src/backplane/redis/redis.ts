@@ -240,21 +240,13 @@ export class RedisBackplane implements Backplane {
       if (this.downSince !== undefined) this.#options.events.forgotten();
       this.#turn(true);
     } catch (error) {
-      this.#refuseOld(error);
+      if (error instanceof RedisTooOld) this.#options.onFatal(error);
       this.#report("commands", error as Error);
       // A master that was demoted, and keeps its connections: Sentinel is asked anew who is.
-      if ((error as Error).message.startsWith("READONLY")) this.#renewConnections();
+      if ((error as Error).message.startsWith("READONLY")) this.#probe.restart();
     } finally {
       this.#catchingUp = false;
     }
-  }
-
-  #renewConnections(): void {
-    for (const redis of [this.#commands, this.#subscriber]) redis.disconnect(true);
-  }
-
-  #refuseOld(error: unknown): void {
-    if (error instanceof RedisTooOld) this.#options.onFatal(error);
   }
 
   /** Called for every message: Buffers in, no decoding of what we published ourselves. */

@@ -100,6 +100,11 @@ local function id_of(epoch, check, offset)
   return string.format('%s-%s:%.0f', epoch, check, offset)
 end
 
+--- Of an event, made from the one before it.
+local function check_of(before, epoch, offset, seconds, micros)
+  return string.sub(redis.sha1hex(table.concat({ before, epoch, offset, seconds, micros }, ' ')), 1, 8)
+end
+
 --- The position of a channel; one that has none begins its epoch. No two lives of a channel have the same.
 local function position(name, seconds, micros)
   local meta = redis.call('HMGET', name.meta, 'epoch', 'offset', 'check')
@@ -135,7 +140,7 @@ local function append(name, policy, event)
     local before
     epoch, offset, before = position(name, seconds, micros)
     offset = offset + 1
-    check = string.sub(redis.sha1hex(table.concat({ before, epoch, offset, seconds, micros }, ' ')), 1, 8)
+    check = check_of(before, epoch, offset, seconds, micros)
     id = id_of(epoch, check, offset)
     head = head .. ',"id":"' .. id .. '"'
     header = header .. ';' .. id .. ';' .. before
@@ -161,7 +166,7 @@ local function append(name, policy, event)
       redis.call('DEL', name.log, name.meta)
       return append(name, policy, event)
     end
-    redis.call('HSET', name.meta, 'epoch', epoch, 'offset', string.format('%.0f', offset), 'check', check)
+    redis.call('HSET', name.meta, 'offset', string.format('%.0f', offset), 'check', check)
     redis.call('PEXPIRE', name.meta, keep + META_MS)
     redis.call('PEXPIRE', name.log, keep)
     if offset % TRIM_EVERY == 0 then trim(name, ms - keep) end
@@ -469,7 +474,7 @@ local function fork(keys, args)
     local same = found[1] and string.find(string.sub(found[1][2][2], 1, 160), prefix, 1, true)
     if head < offset or (found[1] and not same) then
       head = head + 1
-      check = string.sub(redis.sha1hex(table.concat({ check, epoch, head, seconds, micros }, ' ')), 1, 8)
+      check = check_of(check, epoch, head, seconds, micros)
       redis.call('HSET', name.meta, 'offset', string.format('%.0f', head), 'check', check, 'forked', args[2])
     end
   end
