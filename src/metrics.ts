@@ -7,10 +7,32 @@ class Tally extends Map<string, number> {
   }
 }
 
+/** Of one transport. */
+class TransportCounts {
+  opened = 0;
+  delivered = 0;
+  deliveredBytes = 0;
+  readonly closed: Tally;
+
+  constructor(closed: Tally) {
+    this.closed = closed;
+  }
+}
+
+class WebSocketCounts extends TransportCounts {
+  readonly roundTrips = new Histogram({
+    name: "tidegate_ping_round_trip_seconds",
+    help: "From a ping to its pong.",
+    buckets: [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [],
+  });
+}
+
 /** Counted where it happens, as plain numbers: the hot path knows nothing of Prometheus. */
 export class Counts {
-  opened = 0;
   readonly closed = new Tally();
+  readonly websocket = new WebSocketCounts(this.closed);
+  readonly sse = new TransportCounts(this.closed);
   readonly refused = new Tally();
   readonly commands = new Tally();
   readonly commandErrors = new Tally();
@@ -22,20 +44,12 @@ export class Counts {
   holes = 0;
   historyReads = 0;
   readonly continuityLost = new Tally();
-  delivered = 0;
-  deliveredBytes = 0;
-  readonly roundTrips = new Histogram({
-    name: "tidegate_ping_round_trip_seconds",
-    help: "From a ping to its pong.",
-    buckets: [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers: [],
-  });
 }
 
 /** What a scrape reads. */
 export interface MetricSources {
   readonly counts: Counts;
-  connections(): number;
+  connections(): Readonly<Record<Transport, number>>;
   readonly capacity: number;
   readonly hub: { readonly channels: number; readonly subscriptions: number; readonly recentBytes: number };
   readonly backplane: {
@@ -60,7 +74,17 @@ interface Row {
   read(sources: MetricSources): number | Iterable<readonly [string, number]>;
 }
 
-const TRANSPORT = "websocket";
+type Transport = "websocket" | "sse";
+
+function byTransport(
+  { counts }: MetricSources,
+  read: (counts: TransportCounts) => number,
+): (readonly [Transport, number])[] {
+  return [
+    ["websocket", read(counts.websocket)],
+    ["sse", read(counts.sse)],
+  ];
+}
 
 /** Every metric of ours but the histogram; the README's table is made from it. */
 export const METRICS: readonly Row[] = [
@@ -69,7 +93,7 @@ export const METRICS: readonly Row[] = [
     type: "gauge",
     label: "transport",
     help: "Open connections of this node.",
-    read: (s) => [[TRANSPORT, s.connections()]],
+    read: (s) => Object.entries(s.connections()),
   },
   {
     name: "tidegate_connection_capacity",
@@ -82,13 +106,13 @@ export const METRICS: readonly Row[] = [
     type: "counter",
     label: "transport",
     help: "Connections opened.",
-    read: (s) => [[TRANSPORT, s.counts.opened]],
+    read: (s) => byTransport(s, ({ opened }) => opened),
   },
   {
     name: "tidegate_connections_closed_total",
     type: "counter",
     label: "reason",
-    help: "Connections closed, by our code, or client (it closed) or lost (no close frame).",
+    help: "Connections closed, by our code, or client (it closed, or its stream ended) or lost (no close frame).",
     read: (s) => s.counts.closed,
   },
   {
@@ -150,14 +174,14 @@ export const METRICS: readonly Row[] = [
     type: "counter",
     label: "transport",
     help: "Events handed to connections: of events with two readers on this node, twice as many.",
-    read: (s) => [[TRANSPORT, s.counts.delivered]],
+    read: (s) => byTransport(s, ({ delivered }) => delivered),
   },
   {
     name: "tidegate_delivered_bytes_total",
     type: "counter",
     label: "transport",
     help: "Bytes of events handed to connections.",
-    read: (s) => [[TRANSPORT, s.counts.deliveredBytes]],
+    read: (s) => byTransport(s, ({ deliveredBytes }) => deliveredBytes),
   },
   {
     name: "tidegate_resumes_total",
@@ -262,7 +286,7 @@ export function createMetrics(sources: MetricSources): Registry {
     registers: [registry],
   });
   build.set(sources.build, 1);
-  registry.registerMetric(sources.counts.roundTrips);
+  registry.registerMetric(sources.counts.websocket.roundTrips);
   return registry;
 }
 

@@ -256,7 +256,7 @@ function nodeOf(world: World, recentBytes: number) {
     },
   };
   const counts = { holes: 0, historyReads: 0, continuityLost: { add: () => {} } };
-  const hub = new Hub(world.feed, edge, recentBytes, counts);
+  const hub = new Hub(world.feed, [edge], recentBytes, counts);
   return { hub, clients };
 }
 

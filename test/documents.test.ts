@@ -121,7 +121,7 @@ function haproxyTable(): string {
 function metricTable(): string {
   const registry = createMetrics({
     counts: new Counts(),
-    connections: () => 0,
+    connections: () => ({ websocket: 0, sse: 0 }),
     capacity: 0,
     hub: { channels: 0, subscriptions: 0, recentBytes: 0 },
     backplane: { downSince: undefined, connects: 0, probeMs: 0 },

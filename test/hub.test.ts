@@ -14,7 +14,7 @@ function hubOn(feed: FakeFeed): { hub: Hub; heard: string[] } {
     broadcast: ({ channel, text }: EncodedEvent) => heard.push(`${channel}:${dataOf(text)}`),
     lost: (channel: string, _position: unknown, reason: string) => heard.push(`${channel} ${reason}`),
   };
-  return { hub: new Hub(feed, edge, RECENT_BYTES, noCounts()), heard };
+  return { hub: new Hub(feed, [edge], RECENT_BYTES, noCounts()), heard };
 }
 
 function noCounts(): ContinuityCounts {
@@ -160,7 +160,7 @@ describe("an event", () => {
   it("is broadcast once, the very object, however many listen", async () => {
     const seen: EncodedEvent[] = [];
     const edge = { broadcast: (one: EncodedEvent) => seen.push(one), lost: () => {} };
-    const hub = new Hub(new FakeFeed(), edge, RECENT_BYTES, noCounts());
+    const hub = new Hub(new FakeFeed(), [edge], RECENT_BYTES, noCounts());
     await hub.subscribe("x");
     await hub.subscribe("x");
     const published = event("x", 1);

@@ -63,9 +63,9 @@ describe.concurrent("one person", () => {
     const client = await tab(stage, node1, "ann", channel);
     await until("she is there", () => changes(watcher, channel).length === 1);
     client.stop();
-    await wait(6_000);
+    await wait(4_000); // of up to 3,750 ms, and a moment to subscribe
     (await tab(stage, node2, "ann", channel)).stop();
-    await wait(7_000);
+    await wait(4_000);
     expect(changes(watcher, channel)).toEqual(["$join ann"]);
     await until("she has left", () => changes(watcher, channel).length > 1, 10_000);
     expect(changes(watcher, channel)).toEqual(["$join ann", "$leave ann"]);

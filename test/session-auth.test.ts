@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Identity } from "../src/auth/identity.ts";
 import { TokenError } from "../src/auth/token.ts";
 import { CODES } from "../src/protocol/codes.ts";
-import { type ContextOptions, type Conversation, Node, token } from "./tools/conversation.ts";
+import { type ContextOptions, Node, type Talker, token } from "./tools/conversation.ts";
 import { FakeFeed } from "./tools/feed.ts";
 import { claims, identity, inSeconds, OTHER_SECRET, tokenWith } from "./tools/forge.ts";
 
@@ -301,7 +301,7 @@ function started(options: ContextOptions = {}): Node {
 
 /** A client whose tokens are judged when the test says so. */
 function slowAuth(): {
-  client: Conversation;
+  client: Talker;
   verified: { accept(user: string): void; refuse(error: Error): void }[];
 } {
   const verified: { accept(user: string): void; refuse(error: Error): void }[] = [];

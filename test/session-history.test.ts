@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { RequestError } from "../src/protocol/codes.ts";
-import { type Conversation, type Frame, Node } from "./tools/conversation.ts";
+import { type Frame, Node, type Talker } from "./tools/conversation.ts";
 import { FakeFeed, KEEPS_ALL } from "./tools/feed.ts";
 
 const ALL = { "*": ["subscribe", "publish", "history"] };
@@ -27,7 +27,7 @@ function brief(frames: readonly Frame[]): unknown[] {
   return frames.map((frame) => (frame.type === "message" ? frame.data : frame));
 }
 
-async function connected(node: Node, user = "ann"): Promise<Conversation> {
+async function connected(node: Node, user = "ann"): Promise<Talker> {
   const client = node.as(user, ALL);
   await client.frames();
   return client;

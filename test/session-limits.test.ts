@@ -114,9 +114,9 @@ describe("the limit", () => {
     vi.useFakeTimers({ toFake: ["performance"] });
     const client = new Node({ commandRate: 5 }).as("ann");
     await client.ask(...Array.from({ length: 19 }, () => "garbage"));
-    const { session } = client.connection;
-    session.reject(new RequestError("bad_frame"));
-    session.reject(new RequestError("bad_frame"));
+    const { conversation } = client.connection;
+    conversation.reject(new RequestError("bad_frame"));
+    conversation.reject(new RequestError("bad_frame"));
     expect((await client.frames()).map(({ code }) => code)).toEqual(["bad_frame", "command_rate"]);
   });
 

@@ -117,12 +117,14 @@ class World {
     this.feed = new FakeFeed(false, rules);
     this.hub = new Hub(
       this.feed,
-      {
-        broadcast: (event) => {
-          for (const chair of this.#chairs) chair.hear(event);
+      [
+        {
+          broadcast: (event) => {
+            for (const chair of this.#chairs) chair.hear(event);
+          },
+          lost: () => expect.unreachable("nothing was interrupted"),
         },
-        lost: () => expect.unreachable("nothing was interrupted"),
-      },
+      ],
       0,
       { holes: 0, historyReads: 0, continuityLost: { add: () => {} } },
     );

@@ -61,7 +61,7 @@ const CHECKS: readonly Check[] = [
     mutation: {
       file: "hub/channel.js",
       from: "if (this.#isKnown(event.position, this.position))",
-      to: "if (this.#isKnown(event.position, this.position)) this.#context.edge.broadcast(event); else if (false)",
+      to: "if (this.#isKnown(event.position, this.position)) this.#broadcast(event); else if (false)",
     },
     fault: "every seventh event is sent twice",
     inject: async (stage, redis) => {
@@ -106,9 +106,9 @@ const CHECKS: readonly Check[] = [
   {
     name: "a grant is needed to resume",
     mutation: {
-      file: "session/session.js",
-      from: 'const authorised = () => authorise(this.#identity, "subscribe", channel, this.#context.rules);',
-      to: 'const authorised = () => start || authorise(this.#identity, "subscribe", channel, this.#context.rules);',
+      file: "session/conversation.js",
+      from: 'const authorised = () => this.#session.authorise("subscribe", channel);',
+      to: 'const authorised = () => start || this.#session.authorise("subscribe", channel);',
     },
     fault: "somebody knows an id",
     counted: ["unauthorised"],

@@ -1,7 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { RequestError } from "../protocol/codes.ts";
 import { checkComplexity, isObject, type JsonLimits, parse } from "../protocol/json.ts";
-import type { Request } from "../transport/http.ts";
+import type { Request } from "../transport/http/http.ts";
 
 export interface Body {
   readonly text: string;

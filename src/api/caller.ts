@@ -2,7 +2,7 @@ import type { AdminAction } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
 import { RequestError } from "../protocol/codes.ts";
 import { tokenOf } from "../transport/credential.ts";
-import type { Request } from "../transport/http.ts";
+import type { Request } from "../transport/http/http.ts";
 
 /** Who calls. Every route needs a token. */
 export class Caller {

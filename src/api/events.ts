@@ -3,8 +3,8 @@ import { eventTypeOf, historyQueryOf, keyOf, senderOf } from "../protocol/comman
 import { type JsonLimits, member, members } from "../protocol/json.ts";
 import { type History, historyMembers } from "../session/history.ts";
 import { type Publisher, publishedMembers } from "../session/publisher.ts";
-import { type Answer, json, jsonText } from "../transport/answer.ts";
-import type { Request } from "../transport/http.ts";
+import { type Answer, json, jsonText } from "../transport/http/answer.ts";
+import type { Request } from "../transport/http/http.ts";
 import { jsonBody } from "./body.ts";
 import type { Caller } from "./caller.ts";
 import { channelIn } from "./path.ts";

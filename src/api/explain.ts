@@ -1,8 +1,8 @@
 import { ACTIONS, type Grant, isAction, may } from "../auth/grants.ts";
 import { isChannel } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { type Answer, json } from "../transport/answer.ts";
-import type { Request } from "../transport/http.ts";
+import { type Answer, json } from "../transport/http/answer.ts";
+import type { Request } from "../transport/http/http.ts";
 import type { Caller } from "./caller.ts";
 
 /** `?action=subscribe&channel=x` → whether the token's owner may, and which rule says so or would. */

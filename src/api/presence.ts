@@ -1,7 +1,7 @@
 import { membersQueryOf } from "../protocol/commands.ts";
 import { type Presence, readMembers } from "../session/presence.ts";
-import { type Answer, jsonText } from "../transport/answer.ts";
-import type { Request } from "../transport/http.ts";
+import { type Answer, jsonText } from "../transport/http/answer.ts";
+import type { Request } from "../transport/http/http.ts";
 import type { Caller } from "./caller.ts";
 import { channelIn } from "./path.ts";
 import { numberIn } from "./query.ts";

@@ -1,8 +1,8 @@
 import { isName, NAME_RULE } from "../auth/identity.ts";
 import type { Revocation } from "../auth/revocations.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { type Answer, NO_CONTENT } from "../transport/answer.ts";
-import type { Request } from "../transport/http.ts";
+import { type Answer, NO_CONTENT } from "../transport/http/answer.ts";
+import type { Request } from "../transport/http/http.ts";
 import { jsonBody } from "./body.ts";
 import type { Caller } from "./caller.ts";
 

@@ -4,10 +4,12 @@ import type { JsonLimits } from "../protocol/json.ts";
 import type { History } from "../session/history.ts";
 import type { Presence } from "../session/presence.ts";
 import type { Publisher } from "../session/publisher.ts";
-import type { Route } from "../transport/http.ts";
+import type { Route } from "../transport/http/http.ts";
+import { type Sse, wantsStream } from "../transport/sse/sse.ts";
 import { Caller } from "./caller.ts";
 import { history, publish } from "./events.ts";
 import { explain } from "./explain.ts";
+import { channelIn } from "./path.ts";
 import { presence } from "./presence.ts";
 import { type RevocationOutlet, revoke } from "./revocations.ts";
 import { connections, type Directory, disconnect } from "./users.ts";
@@ -17,6 +19,7 @@ export interface ApiOptions {
   readonly history: History;
   /** Undefined: no channel has any. */
   readonly presence: Presence | undefined;
+  readonly sse: Sse;
   readonly directory: Directory;
   readonly revocations: RevocationOutlet;
   readonly rules: readonly Grant[];
@@ -40,8 +43,12 @@ export function apiRoutes(options: ApiOptions): Route[] {
     {
       method: "get",
       path: "/v1/channels/:channel/events",
-      handle: (request) => history(request, caller, options.history),
+      handle: (request) =>
+        wantsStream(request.head)
+          ? options.sse.ofChannel(request, channelIn(request))
+          : history(request, caller, options.history),
     },
+    { method: "get", path: "/v1/events", handle: (request) => options.sse.ofMany(request) },
     {
       method: "get",
       path: "/v1/channels/:channel/presence",

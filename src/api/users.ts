@@ -1,7 +1,7 @@
 import { isName, NAME_RULE } from "../auth/identity.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { type Answer, json, NO_CONTENT } from "../transport/answer.ts";
-import type { Request } from "../transport/http.ts";
+import { type Answer, json, NO_CONTENT } from "../transport/http/answer.ts";
+import type { Request } from "../transport/http/http.ts";
 import type { Caller } from "./caller.ts";
 import type { RevocationOutlet } from "./revocations.ts";
 

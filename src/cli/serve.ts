@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { hostname } from "node:os";
 import { pino } from "pino";
 import type { Config } from "../config/config.ts";
-import { createGateway } from "../gateway.ts";
+import { createGateway } from "../gateway/gateway.ts";
 import { loadUws } from "../transport/uws.ts";
 import { developmentSecret } from "./development.ts";
 import { EXIT_CONFIG, EXIT_FAILURE } from "./exit.ts";

@@ -1,9 +1,10 @@
+import { isMarkedBy, type Mark, offsetOf } from "../protocol/cursor.ts";
 import type { LossReason } from "../protocol/frames.ts";
 import { type Position, samePosition } from "../protocol/position.ts";
-import { before, follows, hasPosition, lossIn } from "./continuity.ts";
+import { before, follows, hasPosition, isAtLeast, lossIn } from "./continuity.ts";
 import type { Edge } from "./edge.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
-import type { Feed, Keeps } from "./feed.ts";
+import type { Feed, Keeps, Page } from "./feed.ts";
 import { Recent, type RecentBudget } from "./recent.ts";
 
 /** Events in one read of the history. */
@@ -14,6 +15,8 @@ const RETRY_MS = 250;
 const MAX_RETRY_MS = 2_000;
 /** Reads that brought nothing on, with something still held. */
 const MAX_FRUITLESS = 3;
+/** For what is being read for others, before the history is read once more. */
+const MAX_WAITS = 4;
 /** A hole that could not be closed for so long is told. */
 const SLOW_MS = 4_000;
 
@@ -22,12 +25,12 @@ export interface ChannelContext {
   readonly feed: Feed;
   readonly budget: RecentBudget;
   readonly counts: ContinuityCounts;
-  readonly edge: Edge;
+  readonly edges: readonly Edge[];
 }
 
 /** What is counted where it happens; plain numbers, read at scrape. */
 export interface ContinuityCounts {
-  /** Times that an event did not belong behind the one before it. */
+  /** Times that an event did not belong behind the one before it, or had not come at all. */
   holes: number;
   /** Reads of a channel's history. */
   historyReads: number;
@@ -67,7 +70,8 @@ export class Channel {
   /** Some that came in were not held. */
   #overflowed = false;
   #mending: Promise<void> | undefined;
-  #reading: Promise<unknown> | undefined;
+  /** By the offset behind which the history is being read, for clients that come back. */
+  readonly #reading = new Map<number, Promise<Page>>();
   /** Something came by that the history does not hold. */
   #heardPlain = false;
   #closed = false;
@@ -113,14 +117,19 @@ export class Channel {
   /** Nothing shows whether one of its kind was missed. */
   #pass(event: EncodedEvent): void {
     this.#heardPlain = true;
-    this.#context.edge.broadcast(event);
+    this.#broadcast(event);
     for (const follower of this.followers) follower.passing(event);
   }
 
   #accept(event: EncodedEvent): void {
     this.position = event.position;
     this.recent?.push(event);
-    this.#context.edge.broadcast(event);
+    this.#broadcast(event);
+  }
+
+  /** The one place where an event fans out. */
+  #broadcast(event: EncodedEvent): void {
+    for (const edge of this.#context.edges) edge.broadcast(event);
   }
 
   /** It was delivered already: the same event may come from the history and over the wire. */
@@ -139,14 +148,30 @@ export class Channel {
 
   /** The connection to the other nodes was broken and is mended. */
   async interrupted(): Promise<void> {
-    const before = this.position;
-    if (!before || before.offset === 0 || this.#heardPlain) this.#tell("history_lost");
-    if (!this.recent || !before || this.#held) return;
-    const head = await this.#context.feed.head(this.name).catch(() => undefined);
-    const unmoved = head && samePosition(head, before);
-    // What has come since belongs behind `before`, or it would not have been delivered.
-    const caughtUp = head && this.recent.holds(head) && head.offset >= before.offset;
-    if (!unmoved && !caughtUp) await this.mend();
+    const { position } = this;
+    if (!position || position.offset === 0 || this.#heardPlain) this.#tell("history_lost");
+    await this.check().catch(() => this.mend());
+  }
+
+  /**
+   * Asks where the channel is, and reads on when this is not there.
+   * @param patienceMs for an event that is on its way @throws {RequestError} backplane_unavailable
+   */
+  async check(patienceMs = 0): Promise<void> {
+    const asked = this.position;
+    if (!asked || this.#held) return;
+    const head = await this.#context.feed.head(this.name);
+    // A head that does not lie ahead of where this was is of a Redis that went back in time: nothing is on its way.
+    const isAhead = head && isAtLeast(head, asked);
+    if (isAhead && !this.#isAt(head) && patienceMs > 0) await wait(patienceMs);
+    if (this.#closed || (isAhead && this.#isAt(head))) return;
+    if (!this.#held) this.#context.counts.holes++;
+    await this.mend();
+  }
+
+  /** What has come since a position was asked for belongs behind it, or it would not have been delivered. */
+  #isAt(head: Position): boolean {
+    return this.position !== undefined && isAtLeast(this.position, head);
   }
 
   /** Reads the history from the position on, until all that is known of the channel is delivered. */
@@ -238,7 +263,7 @@ export class Channel {
 
   #tell(reason: LossReason): void {
     this.#context.counts.continuityLost.add(reason);
-    this.#context.edge.lost(this.name, this.position, reason);
+    for (const edge of this.#context.edges) edge.lost(this.name, this.position, reason);
   }
 
   /**
@@ -248,35 +273,67 @@ export class Channel {
   async after(since: Position, limit: number, attempts = 3): Promise<Run> {
     if (!this.recent || !this.position) return { lost: "no_history" };
     if (attempts === 0) return { lost: "slow_backplane" };
-    for (;;) {
-      if (samePosition(since, this.position)) return { events: [] };
-      const held = this.recent.behind(since, limit);
-      if (held) return { events: held };
-      // Who reads for one client reads for all that wait: most want the same.
-      if (!this.#reading) break;
-      await this.#reading.catch(() => {});
-    }
-    const reading = this.#read(since.offset);
-    this.#reading = reading;
-    let page: Awaited<typeof reading>;
-    try {
-      page = await reading;
-    } finally {
-      this.#reading = undefined;
-    }
-    const lost = lossIn(since, page);
+    const { recent } = this;
+    const found = await this.#recall(since.offset, () =>
+      this.position && samePosition(since, this.position) ? [] : recent.behind(since, limit),
+    );
+    if (!("events" in found)) return { events: found };
+    const lost = lossIn(since, found);
     if (lost) return { lost };
     const { epoch, offset } = this.position;
-    const events = page.events.filter(
+    const events = found.events.filter(
       ({ position }) => position?.epoch === epoch && position.offset <= offset,
     );
-    if (events.length === 0) {
-      // The client heard more elsewhere than this node has yet, or what this node has is of a time that Redis has lost.
-      await this.mend();
-      return this.after(since, limit, attempts - 1);
+    if (events.length > 0) return { events: events.slice(0, limit) };
+    // The client heard more elsewhere than this node has yet, or what this node has is of a time that Redis has lost.
+    await this.mend();
+    return this.after(since, limit, attempts - 1);
+  }
+
+  /**
+   * The position that a mark stands for, or why none is known that does.
+   * @throws {RequestError} backplane_unavailable
+   */
+  async locate(mark: Mark, isBehind = true): Promise<{ readonly position: Position } | { lost: LossReason }> {
+    const { position: head, recent } = this;
+    if (!recent || !head) return { lost: "no_history" };
+    const offset = offsetOf(mark, head.offset);
+    if (offset > head.offset && isBehind) {
+      await this.mend(); // as in `after`
+      return this.locate(mark, false);
     }
-    this.recent.prepend(page.events, this.position);
-    return { events: events.slice(0, limit) };
+    if (offset >= head.offset) return offset === head.offset ? located(head, mark) : { lost: "forked" };
+    const found = await this.#recall(offset, () => recent.at(offset + 1));
+    const next = "events" in found ? found.events[0] : found;
+    if (!hasPosition(next) || next.position.offset !== offset + 1) return { lost: "trimmed" };
+    return located(before(next), mark);
+  }
+
+  /** What is in memory, or else the history behind an offset. Who reads for one client reads for all that wait. */
+  async #recall<T>(offset: number, inMemory: () => T | undefined): Promise<T | Page> {
+    for (let waits = 0; ; waits++) {
+      const held = inMemory();
+      if (held !== undefined) return held;
+      const same = this.#reading.get(offset);
+      if (same) return await same;
+      const [other] = this.#reading.values();
+      if (!other || waits === MAX_WAITS) return await this.#readFor(offset);
+      await other.catch(() => {}); // it may bring this too: most want nearly the same
+    }
+  }
+
+  async #readFor(offset: number): Promise<Page> {
+    const reading = this.#read(offset);
+    this.#reading.set(offset, reading);
+    try {
+      const page = await reading;
+      const [first] = page.events;
+      const isWhole = hasPosition(first) && lossIn(before(first), page) === undefined;
+      if (isWhole && this.position) this.recent?.prepend(page.events, this.position);
+      return page;
+    } finally {
+      this.#reading.delete(offset);
+    }
   }
 
   /** The position `count` events back, or as far as the history goes. @throws {RequestError} backplane_unavailable */
@@ -290,10 +347,14 @@ export class Channel {
     return hasPosition(first) ? before(first) : head;
   }
 
-  #read(offset: number): ReturnType<Feed["readAfter"]> {
+  #read(offset: number): Promise<Page> {
     this.#context.counts.historyReads++;
     return this.#context.feed.readAfter(this.name, offset, PAGE);
   }
+}
+
+function located(position: Position, mark: Mark): { readonly position: Position } | { lost: LossReason } {
+  return isMarkedBy(position, mark) ? { position } : { lost: "forked" };
 }
 
 function wait(ms: number): Promise<void> {

@@ -15,6 +15,12 @@ export function follows(event: EncodedEvent, position: Position): boolean {
   );
 }
 
+/** Whether a position is another or lies behind it, as far as offsets tell. */
+export function isAtLeast(position: Position, other: Position): boolean {
+  if (position.epoch !== other.epoch) return false;
+  return position.offset > other.offset || samePosition(position, other);
+}
+
 /** Whether there is an event, and the history holds it. */
 export function hasPosition(event: EncodedEvent | undefined): event is PlacedEvent {
   return event?.position !== undefined;

@@ -3,6 +3,7 @@ import type { Edge } from "./edge.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
 import type { Feed } from "./feed.ts";
 import { RecentBudget } from "./recent.ts";
+import { Rounds } from "./rounds.ts";
 
 /** Channels told of an interruption in one turn of the event loop: a full node has more than one should take. */
 const TOLD_PER_TURN = 200;
@@ -12,18 +13,27 @@ export class Hub {
   readonly #context: ChannelContext;
   readonly #channels = new Map<string, Channel>();
   readonly #budget: RecentBudget;
+  readonly #rounds = new Rounds(this.#channels);
   /** Session and channel pairs. */
   subscriptions = 0;
 
   /** @param recentBytes of events that are held for those who come back */
-  constructor(feed: Feed, edge: Edge, recentBytes: number, counts: ContinuityCounts) {
+  constructor(feed: Feed, edges: readonly Edge[], recentBytes: number, counts: ContinuityCounts) {
     this.#budget = new RecentBudget(recentBytes);
     this.#context = {
       feed,
-      edge,
+      edges,
       budget: this.#budget,
       counts,
     };
+  }
+
+  start(): void {
+    this.#rounds.start();
+  }
+
+  stop(): void {
+    this.#rounds.stop();
   }
 
   get channels(): number {

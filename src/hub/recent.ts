@@ -94,10 +94,14 @@ export class Recent {
   }
 
   holds(position: Position): boolean {
-    const first = this.#kept[this.#first]?.event.position;
-    if (!first) return false;
-    const event = this.#kept[this.#first + position.offset - first.offset]?.event;
+    const event = this.at(position.offset);
     return event !== undefined && samePosition(event.position, position);
+  }
+
+  /** The event with an offset, when it is held. */
+  at(offset: number): PlacedEvent | undefined {
+    const first = this.#kept[this.#first]?.event.position;
+    return first && this.#kept[this.#first + offset - first.offset]?.event;
   }
 
   /** The position `count` events before the newest one; undefined when fewer are held. */

@@ -1,5 +1,6 @@
 import { isChannel } from "./channel.ts";
 import { RequestError } from "./codes.ts";
+import type { Mark } from "./cursor.ts";
 import { isEventType } from "./event.ts";
 import { checkComplexity, isObject, type JsonLimits, type Member, member, members, parse } from "./json.ts";
 import { type Position, parseId } from "./position.ts";
@@ -7,8 +8,8 @@ import { type Position, parseId } from "./position.ts";
 /** Comes back in the reply: an integer from 0 to 2⁵³ − 1, or a string of up to 64 characters. */
 export type Ref = number | string;
 
-/** Where a subscription begins: behind an event, or some events back. */
-export type Start = { readonly since: Position } | { readonly last: number };
+/** Where a subscription begins: behind an event, where a cursor's mark says, or some events back. */
+export type Start = { readonly since: Position } | { readonly mark: Mark } | { readonly last: number };
 
 export interface Subscribe {
   readonly channel: string;
@@ -160,7 +161,7 @@ function channelOf(frame: Record<string, unknown>): string {
 
 function subscribeChannels(frame: Record<string, unknown>): Subscribe[] {
   const { channels } = frame;
-  if (channels === undefined) return [oneSubscription(frame)];
+  if (channels === undefined) return [subscriptionOf(frame)];
   if (!Array.isArray(channels) || channels.length === 0 || channels.length > MAX_CHANNELS_PER_FRAME) {
     throw new RequestError(
       "bad_frame",
@@ -169,11 +170,12 @@ function subscribeChannels(frame: Record<string, unknown>): Subscribe[] {
   }
   return channels.map((item) => {
     if (!isObject(item)) throw new RequestError("bad_frame", '`channels` is a list of {"channel":…}');
-    return oneSubscription(item);
+    return subscriptionOf(item);
   });
 }
 
-function oneSubscription(item: Record<string, unknown>): Subscribe {
+/** Of a frame, or of a query whose numbers are numbers. @throws {RequestError} bad_channel, bad_since, bad_limit, bad_frame */
+export function subscriptionOf(item: Record<string, unknown>): Subscribe {
   const channel = channelOf(item);
   const { since, last } = item;
   if (since !== undefined && last !== undefined)

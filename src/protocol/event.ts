@@ -62,3 +62,56 @@ export function encodeBase64Event(head: EventHead, base64: string): string {
 export function encodeHead(head: EventHead): string {
   return `${open(head)}${sender(head)}}`;
 }
+
+/**
+ * What `encodeEvent` and `encodeBase64Event` have put together, apart again: the payload as it was published, or, where it
+ * was no text, `{"data_base64":"…"}`. No member in front of it holds an unescaped quote, so its key can be searched for.
+ */
+export function payloadOf(frame: Uint8Array): { readonly type: string; readonly data: Uint8Array } {
+  const type = text(frame.subarray(TYPE_AT, frame.indexOf(QUOTE, TYPE_AT)));
+  const at = find(frame, DATA_KEY);
+  if (at >= 0) return { type, data: frame.subarray(at + DATA_KEY.length, endOfData(frame)) };
+  const binary = frame.slice(find(frame, BASE64_KEY));
+  binary[0] = BRACE; // in place of the comma
+  return { type, data: binary };
+}
+
+const TYPE_AT = '{"type":"'.length;
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const BRACE = 0x7b;
+const DATA_KEY = bytes(',"data":');
+const BASE64_KEY = bytes(',"data_base64":');
+const SENDER_KEY = bytes(',"sender":');
+
+/** A string that ends the frame is the sender, or the data itself. */
+function endOfData(frame: Uint8Array): number {
+  const end = frame.length - 1;
+  if (frame[end - 1] !== QUOTE) return end;
+  const key = openingQuote(frame, end - 1) - SENDER_KEY.length;
+  return SENDER_KEY.every((byte, i) => frame[key + i] === byte) ? key : end;
+}
+
+function openingQuote(frame: Uint8Array, closing: number): number {
+  for (let at = frame.lastIndexOf(QUOTE, closing - 1); ; at = frame.lastIndexOf(QUOTE, at - 1)) {
+    let backslashes = 0;
+    while (frame[at - 1 - backslashes] === BACKSLASH) backslashes++;
+    if (backslashes % 2 === 0) return at;
+  }
+}
+
+function find(frame: Uint8Array, wanted: Uint8Array): number {
+  const [first = 0] = wanted;
+  for (let at = frame.indexOf(first); at >= 0; at = frame.indexOf(first, at + 1)) {
+    if (wanted.every((byte, i) => frame[at + i] === byte)) return at;
+  }
+  return -1;
+}
+
+function bytes(ascii: string): Uint8Array {
+  return Uint8Array.from(ascii, (character) => character.charCodeAt(0));
+}
+
+function text(ascii: Uint8Array): string {
+  return String.fromCharCode(...ascii);
+}

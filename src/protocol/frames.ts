@@ -49,6 +49,10 @@ export function lostFrame(channel: string, position: Position | undefined, reaso
   return { type: "subscribed", channel, ...withId(position), resumed: false, reason };
 }
 
+export function withRef(ref: Ref | undefined): { ref?: Ref } {
+  return ref === undefined ? {} : { ref };
+}
+
 export function withId(position: Position | undefined): { id?: string } {
   return position ? { id: formatId(position) } : {};
 }

@@ -6,7 +6,7 @@ import type { ServerFrame } from "../protocol/frames.ts";
 export interface Connection {
   /** Unique in the fleet. */
   readonly id: string;
-  readonly transport: "websocket";
+  readonly transport: "websocket" | "sse";
   /** From now on it gets the channel's events. The transport itself ends a client that takes nothing. */
   join(channel: string): void;
   /** No event that is published from now on. */

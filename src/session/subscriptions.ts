@@ -11,6 +11,8 @@ import { Replay } from "./replay.ts";
 export interface Begun {
   /** Of the channel; undefined when it keeps no history. */
   readonly position: Position | undefined;
+  /** Where the client is: what it gets goes on from here. */
+  readonly at: Position | undefined;
   /** After `since` or `last`: how many events follow that were published before, or why none do. */
   readonly missed?: number;
   readonly lost?: LossReason;
@@ -122,10 +124,10 @@ export class Subscriptions {
   #begin({ channel, from }: Joined, confirm: (begun: Begun) => void): void {
     const { name, position } = channel;
     if (!from?.since || from.run.lost || !position) {
-      confirm({ position, ...(from && { lost: from.run.lost ?? "no_history" }) });
+      confirm({ position, at: position, ...(from && { lost: from.run.lost ?? "no_history" }) });
       return this.#connection.join(name);
     }
-    confirm({ position, missed: position.offset - from.since.offset });
+    confirm({ position, at: from.since, missed: position.offset - from.since.offset });
     const replay = new Replay(channel, this.#connection, from.since, {
       caughtUp: () => {
         this.#forgetReplay(name);
@@ -149,7 +151,7 @@ export class Subscriptions {
   ): Promise<void> {
     const { position } = await this.#hub.subscribe(name);
     this.#hub.unsubscribe(name);
-    confirm({ position, ...(start && { lost: "subscribed" }) });
+    confirm({ position, at: position, ...(start && { lost: "subscribed" }) });
   }
 
   #forgetReplay(name: string): void {
@@ -184,7 +186,7 @@ interface Joined {
   readonly from?: From;
 }
 
-/** Undefined `since`: the channel keeps no history. */
+/** Undefined `since`: the channel keeps no history, or `run` says what is wrong. */
 interface From {
   readonly since: Position | undefined;
   readonly run: Run;
@@ -192,6 +194,14 @@ interface From {
 
 /** @throws {RequestError} backplane_unavailable */
 async function from(channel: Channel, start: Start): Promise<From> {
-  const since = "since" in start ? start.since : await channel.back(start.last);
+  if ("mark" in start) {
+    const located = await channel.locate(start.mark);
+    if ("lost" in located) return { since: undefined, run: located };
+    return behind(channel, located.position);
+  }
+  return behind(channel, "since" in start ? start.since : await channel.back(start.last));
+}
+
+async function behind(channel: Channel, since: Position | undefined): Promise<From> {
   return { since, run: since ? await channel.after(since, FIRST) : { lost: "no_history" } };
 }

@@ -17,6 +17,8 @@ export interface RequestHead {
   readonly protocols: readonly string[];
   readonly contentType: string | undefined;
   readonly idempotencyKey: string | undefined;
+  readonly accept: string | undefined;
+  readonly lastEventId: string | undefined;
   /** The client's address, as far as trusted proxies tell it. For logs. */
   readonly address: string;
   /** The scheme and host under which the client reached us. */
@@ -45,6 +47,8 @@ export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList
     protocols: list(req.getHeader("sec-websocket-protocol")),
     contentType: header("content-type"),
     idempotencyKey: header("idempotency-key"),
+    accept: header("accept"),
+    lastEventId: header("last-event-id"),
     address: behindProxy ? clientAddress(trusted, peer, headerLines(req, "x-forwarded-for")) : peer,
     ownOrigin: `${scheme}://${host}`,
   };

@@ -11,11 +11,12 @@ import { type LossReason, lostFrame } from "../../src/protocol/frames.ts";
 import type { Position } from "../../src/protocol/position.ts";
 import type { Publication, Published } from "../../src/protocol/publication.ts";
 import type { Connection } from "../../src/session/connection.ts";
+import { Conversation, type ConversationContext } from "../../src/session/conversation.ts";
 import { Deadlines } from "../../src/session/deadlines.ts";
 import { History } from "../../src/session/history.ts";
 import { type Outlet, Publisher } from "../../src/session/publisher.ts";
 import { Refusals } from "../../src/session/refusals.ts";
-import { Session, type SessionContext } from "../../src/session/session.ts";
+
 import { Sessions } from "../../src/session/sessions.ts";
 import { Users } from "../../src/session/users.ts";
 import { FakeFeed } from "./feed.ts";
@@ -29,7 +30,7 @@ export type Frame = Record<string, unknown>;
 export class FakeConnection implements Connection {
   readonly transport = "websocket";
   readonly id: string;
-  session!: Session;
+  conversation!: Conversation;
   readonly wire: Frame[] = [];
   readonly channels = new Set<string>();
   /** What was put on it when it was gone already. */
@@ -92,7 +93,7 @@ export class FakeConnection implements Connection {
   /** The client, or the network, ends it. */
   hangUp(): void {
     this.ended = true;
-    this.session.end();
+    this.conversation.end();
   }
 
   #put(frame: Frame): void {
@@ -101,7 +102,7 @@ export class FakeConnection implements Connection {
 }
 
 /** A session with its client on one side and a real hub over a fake feed on the other. */
-export class Conversation {
+export class Talker {
   readonly connection: FakeConnection;
   readonly #node: Node;
   #read = 0;
@@ -114,7 +115,7 @@ export class Conversation {
   /** Sends frames without waiting in between; a string goes out as it is. */
   send(...frames: (string | object)[]): void {
     for (const frame of frames) {
-      this.connection.session.receive(typeof frame === "string" ? frame : JSON.stringify(frame));
+      this.connection.conversation.receive(typeof frame === "string" ? frame : JSON.stringify(frame));
     }
   }
 
@@ -146,7 +147,7 @@ export class Conversation {
 
 export type ContextOptions = Partial<
   Pick<
-    SessionContext,
+    ConversationContext,
     | "maxChannels"
     | "commandRate"
     | "authTimeoutMs"
@@ -178,13 +179,13 @@ export class Node implements Outlet, Edge {
   /** Of the whole fleet: user → connections elsewhere. */
   readonly elsewhere = new Map<string, number>();
   readonly users: Users;
-  readonly #context: SessionContext;
+  readonly #context: ConversationContext;
   readonly #connections: FakeConnection[] = [];
 
   constructor(options: ContextOptions = {}, feed = new FakeFeed()) {
     const { log, lines } = memoryLog();
     this.feed = feed;
-    this.hub = new Hub(feed, this, 1024 * 1024, this.continuity);
+    this.hub = new Hub(feed, [this], 1024 * 1024, this.continuity);
     this.lines = lines;
     this.users = new Users(options.maxConnectionsPerUser ?? 0, {
       countConnections: async (counts) =>
@@ -209,9 +210,9 @@ export class Node implements Outlet, Edge {
       refusals: new Refusals(log),
       counts: {
         command: (type) => void this.commands.push(type),
-        commandError: (code) => void this.errors.push(code),
         resume: (result) => void this.resumes.push(result),
       },
+      refused: (code) => void this.errors.push(code),
       verify: (token) => verifyToken(token, tokens),
       node: "node1",
       authTimeoutMs: 10_000,
@@ -255,22 +256,22 @@ export class Node implements Outlet, Edge {
   }
 
   /** A connection whose handshake brought a token with these grants. */
-  as(user: string, channels: Record<string, string[]> = {}, asked: readonly string[] = []): Conversation {
+  as(user: string, channels: Record<string, string[]> = {}, asked: readonly string[] = []): Talker {
     const identity = this.#context.verify(token(user, channels)) as Identity;
     return this.#open(identity, asked);
   }
 
   /** A connection that has yet to authenticate. */
-  anonymous(asked: readonly string[] = []): Conversation {
+  anonymous(asked: readonly string[] = []): Talker {
     return this.#open(undefined, asked);
   }
 
-  #open(identity: Identity | undefined, asked: readonly string[]): Conversation {
+  #open(identity: Identity | undefined, asked: readonly string[]): Talker {
     const connection = new FakeConnection(`c-${this.#connections.length + 1}`);
     this.#connections.push(connection);
-    connection.session = new Session(this.#context, connection, identity, asked);
-    connection.session.begin();
-    return new Conversation(this, connection);
+    connection.conversation = new Conversation(this.#context, connection, identity, asked);
+    connection.conversation.begin();
+    return new Talker(this, connection);
   }
 }
 

@@ -1,11 +1,21 @@
-import { CODES, type Code, RequestError } from "../protocol/codes.ts";
-import type { HttpResponse } from "./uws.ts";
+import { CODES, type Code, RequestError } from "../../protocol/codes.ts";
+import type { HttpResponse } from "../uws.ts";
 
 /** An HTTP response that is ready to be written. */
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
+}
+
+/** A response whose body goes on. One of the two is called, once, and `closed` also behind `open`. */
+export interface Opening {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  /** The head is written. */
+  open(response: HttpResponse): void;
+  /** The client has gone: the response must not be touched. */
+  closed(): void;
 }
 
 export function json(status: number, value: unknown): Answer {
@@ -84,11 +94,21 @@ const STATUS_TEXT: Record<number, string> = {
 /** In one cork, so that it leaves in one write. The response must not have been aborted. */
 export function write(res: HttpResponse, { status, headers, body }: Answer, bodyless = false): void {
   res.cork(() => {
-    res.writeStatus(`${status} ${STATUS_TEXT[status] ?? ""}`);
-    for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+    writeHead(res, status, headers);
     // RFC 9110 8.6: no Content-Length in a 204.
     if (status === 204) res.endWithoutBody();
     else if (bodyless) res.endWithoutBody(Buffer.byteLength(body));
     else res.end(body);
   });
+}
+
+function writeHead(res: HttpResponse, status: number, headers: Answer["headers"]): void {
+  res.writeStatus(`${status} ${STATUS_TEXT[status] ?? ""}`);
+  for (const [name, value] of Object.entries(headers)) res.writeHeader(name, value);
+}
+
+/** Likewise not aborted. */
+export function start(res: HttpResponse, { status, headers, open }: Opening): void {
+  res.cork(() => writeHead(res, status, headers));
+  open(res);
 }

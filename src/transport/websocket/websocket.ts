@@ -1,22 +1,25 @@
 import type { BlockList } from "node:net";
 import type { Logger } from "pino";
-import { RequestError } from "../protocol/codes.ts";
-import { Session, type SessionContext } from "../session/session.ts";
-import { problemOf, write } from "./answer.ts";
-import { withCors } from "./cors.ts";
-import { type Admitted, admit, checkForm, checkRoom, type HandshakeRules } from "./handshake.ts";
-import type { Heartbeat } from "./heartbeat.ts";
-import { asker, type RequestHead, readHead } from "./request.ts";
-import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "./uws.ts";
-import { WebSocketConnection, type WebSocketCounts } from "./websocket-connection.ts";
-import type { WebSocketTopics } from "./websocket-topics.ts";
+import type { Identity } from "../../auth/identity.ts";
+import { RequestError } from "../../protocol/codes.ts";
+import type { Subprotocol } from "../../protocol/frames.ts";
+import { Conversation, type ConversationContext } from "../../session/conversation.ts";
+import { type AdmissionRules, admit, checkRoom } from "../admission.ts";
+import type { Heartbeat } from "../heartbeat.ts";
+import { problemOf, write } from "../http/answer.ts";
+import { withCors } from "../http/cors.ts";
+import { asker, type RequestHead, readHead } from "../request.ts";
+import type { HttpRequest, HttpResponse, TemplatedApp, us_socket_context_t, WebSocket } from "../uws.ts";
+import { WebSocketConnection, type WebSocketCounts } from "./connection.ts";
+import { checkForm, choose } from "./handshake.ts";
+import type { WebSocketTopics } from "./topics.ts";
 
 export interface WebSocketOptions {
-  readonly rules: HandshakeRules;
+  readonly rules: AdmissionRules;
   readonly trustedProxies: BlockList;
-  readonly session: SessionContext;
+  readonly conversation: ConversationContext;
   readonly topics: WebSocketTopics;
-  readonly heartbeat: Heartbeat<WebSocketConnection>;
+  readonly heartbeat: Pick<Heartbeat<WebSocketConnection>, "add" | "remove">;
   readonly maxFrameBytes: number;
   readonly maxQueuedBytes: number;
   /** Seconds without a byte from a client after which uWebSockets.js itself cuts it, should our heartbeat fail. */
@@ -62,7 +65,7 @@ export function serveWebSocket(app: TemplatedApp, options: WebSocketOptions): vo
       }),
     message: (socket, message, isBinary) =>
       guarded(socket, (connection) => connection.onMessage(message, isBinary)),
-    ping: (socket) => guarded(socket, (connection) => connection.session.controlFrame()),
+    ping: (socket) => guarded(socket, (connection) => connection.conversation.controlFrame()),
     pong: (socket) => guarded(socket, (connection) => connection.onPong()),
     // Not guarded: it may not close the socket, see `fellBehind`.
     dropped: (socket) => socket.getUserData().connection.onDropped(),
@@ -90,6 +93,7 @@ function handshake(
   const head = readHead(res, req, options.trustedProxies);
   const key = req.getHeader("sec-websocket-key");
   const isUpgrade = context !== undefined || req.getHeader("upgrade") !== "";
+  let protocol: Subprotocol | undefined;
   /** Answered, upgraded or aborted: `res` must not be touched. */
   let over = false;
   const refuse = (error: unknown) => {
@@ -97,14 +101,15 @@ function handshake(
     over = true;
     refuseHandshake(res, head, error, options, isUpgrade);
   };
-  const accept = (admitted: Admitted) => {
+  const accept = (identity: Identity | undefined) => {
     if (over) return;
-    if (!context) return refuse(new RequestError("upgrade_required"));
-    upgrade(res, head, key, admitted, options, context);
+    if (!context) throw new RequestError("upgrade_required");
+    upgrade(res, head, key, { identity, protocol }, options, context);
     over = true;
   };
   try {
     if (isUpgrade) checkForm(req);
+    protocol = choose(head.protocols);
     const admitted = admit(head, options.rules);
     // At once where possible: an upgrade outside this callback has had bugs of its own in uWebSockets (#1929).
     if (!(admitted instanceof Promise)) return accept(admitted);
@@ -126,14 +131,15 @@ function upgrade(
   res: HttpResponse,
   head: RequestHead,
   key: string,
-  { identity, protocol }: Admitted,
+  { identity, protocol }: { identity: Identity | undefined; protocol: Subprotocol | undefined },
   options: WebSocketOptions,
   context: us_socket_context_t,
 ): void {
   const { maxFrameBytes, topics, counts } = options;
   const binary = protocol === "tidegate.v1.binary";
   const connection = new WebSocketConnection(options.connectionId(), binary, maxFrameBytes, topics, counts);
-  connection.session = new Session(options.session, connection, identity, head.query.getAll("channel"));
+  const channels = head.query.getAll("channel");
+  connection.conversation = new Conversation(options.conversation, connection, identity, channels);
   // No extensions: compression costs memory per connection, and mixes secrets with other people's text.
   const userData: UserData = { connection };
   res.upgrade(userData, key, protocol ?? "", "", context);
@@ -146,11 +152,11 @@ function refuseHandshake(
   options: WebSocketOptions,
   isUpgrade: boolean,
 ): void {
-  const { log, hints, rules, refused, session } = options;
+  const { log, hints, rules, refused, conversation } = options;
   if (error instanceof RequestError) {
     // 426 is the good answer to a client that asks why its handshakes fail.
     const level = error.code === "upgrade_required" && !isUpgrade ? "debug" : "info";
-    session.refusals.log(error, asker(head), level);
+    conversation.refusals.log(error, asker(head), level);
     refused(error.code);
   } else {
     log.error({ err: error }, "a handshake failed");

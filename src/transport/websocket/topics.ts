@@ -1,19 +1,11 @@
-import type { Edge } from "../hub/edge.ts";
-import type { EncodedEvent } from "../hub/encoded-event.ts";
-import { type LossReason, lostFrame } from "../protocol/frames.ts";
-import type { Position } from "../protocol/position.ts";
-import type { TemplatedApp } from "./uws.ts";
-import { LARGE_BYTES, type Topics, topicOf, type WebSocketConnection } from "./websocket-connection.ts";
-
-/** What is counted where it happens; plain numbers, read at scrape. */
-export interface DeliveryCounts {
-  /** Events handed to connections; one that falls behind does not get its last ones. */
-  delivered: number;
-  deliveredBytes: number;
-}
-
-/** What the largest queues are cut to once all queues together are over their limit. */
-const ROOM = 3 / 4;
+import type { Edge } from "../../hub/edge.ts";
+import type { EncodedEvent } from "../../hub/encoded-event.ts";
+import { type LossReason, lostFrame } from "../../protocol/frames.ts";
+import type { Position } from "../../protocol/position.ts";
+import type { DeliveryCounts } from "../counts.ts";
+import type { Queues } from "../queues.ts";
+import type { TemplatedApp } from "../uws.ts";
+import { LARGE_BYTES, type Topics, topicOf, type WebSocketConnection } from "./connection.ts";
 
 /**
  * The way of events to WebSockets: the publish/subscribe of uWebSockets.js. It keeps the events of a turn of the
@@ -28,21 +20,13 @@ export class WebSocketTopics implements Edge, Topics {
   #binary = 0;
   /** Those that took too little, until they are out of their topics. */
   #behind: WebSocketConnection[] = [];
-  /** In all queues together; 0: no limit. */
-  readonly #maxQueuedBytes: number;
-  /** What was queued when the queues were measured, and all that was handed on since: what is queued is less. */
-  #maybeQueued = 0;
+  readonly #queues: Queues;
 
-  constructor(app: TemplatedApp, counts: DeliveryCounts, maxQueuedBytes: number) {
+  constructor(app: TemplatedApp, counts: DeliveryCounts, queues: Queues) {
     this.#app = app;
     this.#counts = counts;
-    this.#maxQueuedBytes = maxQueuedBytes;
-  }
-
-  get queuedBytes(): number {
-    let sum = 0;
-    for (const connection of this.#connections.values()) sum += connection.queuedBytes;
-    return sum;
+    this.#queues = queues;
+    queues.include(() => this.#connections.values());
   }
 
   add(connection: WebSocketConnection): void {
@@ -114,32 +98,8 @@ export class WebSocketTopics implements Edge, Topics {
     }
   }
 
-  /**
-   * Before so many bytes are handed to uWebSockets.js: keeps all queues together within their limit. They are measured
-   * only when so much was handed on since the last time that they could be over it, were nothing sent meanwhile: on a
-   * node whose clients keep up, every few seconds of full load. Then the longest go first, cut at once, since a queue
-   * that lingers is still memory.
-   * @returns whether any was cut
-   */
   handOn(bytes: number): boolean {
-    this.#maybeQueued += bytes;
-    if (this.#maxQueuedBytes === 0 || this.#maybeQueued <= this.#maxQueuedBytes) return false;
-    const queues = [...this.#connections.values()]
-      .map((connection) => ({ connection, bytes: connection.queuedBytes }))
-      .filter((queue) => queue.bytes > 0)
-      .sort((a, b) => b.bytes - a.bytes);
-    let total = queues.reduce((sum, queue) => sum + queue.bytes, 0);
-    // What is coming is not judged: most of it goes straight out, also to those who have a little waiting.
-    const over = total > this.#maxQueuedBytes;
-    if (over) {
-      for (const queue of queues) {
-        if (total <= this.#maxQueuedBytes * ROOM) break;
-        queue.connection.cut();
-        total -= queue.bytes;
-      }
-    }
-    this.#maybeQueued = total + bytes;
-    return over;
+    return this.#queues.handOn(bytes);
   }
 
   /** uWebSockets.js may be walking its topics: the connection leaves them before the next event, or the next turn. */

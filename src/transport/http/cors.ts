@@ -1,9 +1,15 @@
-import { isOriginAllowed, type OriginRule } from "../auth/origin.ts";
+import { isOriginAllowed, type OriginRule } from "../../auth/origin.ts";
+import type { RequestHead } from "../request.ts";
 import type { Answer } from "./answer.ts";
-import type { RequestHead } from "./request.ts";
+
+type Headed = Pick<Answer, "headers">;
 
 /** Lets the pages of allowed origins read an answer. `Vary` always, or a cache gives one origin's answer to another. */
-export function withCors(answer: Answer, { origin, ownOrigin }: RequestHead, rule: OriginRule): Answer {
+export function withCors<T extends Headed>(
+  answer: T,
+  { origin, ownOrigin }: RequestHead,
+  rule: OriginRule,
+): T {
   if (origin === undefined || !isOriginAllowed(rule, origin, ownOrigin))
     return withHeaders(answer, { vary: "Origin" });
   return withHeaders(answer, {
@@ -21,13 +27,13 @@ export function preflight(methods: string): Answer {
     headers: {
       allow: methods,
       "access-control-allow-methods": methods,
-      "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key",
+      "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
       "access-control-max-age": "600",
     },
     body: "",
   };
 }
 
-function withHeaders(answer: Answer, headers: Record<string, string>): Answer {
+function withHeaders<T extends Headed>(answer: T, headers: Record<string, string>): T {
   return { ...answer, headers: { ...answer.headers, ...headers } };
 }

@@ -1,13 +1,13 @@
 import type { BlockList } from "node:net";
 import type { Logger } from "pino";
-import type { OriginRule } from "../auth/origin.ts";
-import { RequestError } from "../protocol/codes.ts";
-import type { Refusals } from "../session/refusals.ts";
-import { type Answer, problemOf, write } from "./answer.ts";
+import type { OriginRule } from "../../auth/origin.ts";
+import { RequestError } from "../../protocol/codes.ts";
+import type { Refusals } from "../../session/refusals.ts";
+import { checkOrigin } from "../admission.ts";
+import { asker, type RequestHead, readHead } from "../request.ts";
+import type { HttpRequest, HttpResponse, TemplatedApp } from "../uws.ts";
+import { type Answer, type Opening, problemOf, start, write } from "./answer.ts";
 import { preflight, withCors } from "./cors.ts";
-import { checkOrigin } from "./handshake.ts";
-import { asker, type RequestHead, readHead } from "./request.ts";
-import type { HttpRequest, HttpResponse, TemplatedApp } from "./uws.ts";
 
 /** One request as a handler sees it. */
 export interface Request {
@@ -22,7 +22,7 @@ export interface Route {
   /** As uWebSockets.js calls it. */
   readonly method: "get" | "post" | "del";
   readonly path: string;
-  handle(request: Request): Answer | Promise<Answer>;
+  handle(request: Request): Answer | Promise<Answer | Opening>;
 }
 
 export interface HttpOptions {
@@ -82,7 +82,7 @@ function answerRequest(
   const aborted = new AbortController();
   res.onAborted(() => aborted.abort());
   const body = hasBody ? readBody(res, options.maxBodyBytes, aborted.signal) : undefined;
-  const answer = async (): Promise<Answer> => {
+  const answer = async (): Promise<Answer | Opening> => {
     try {
       checkOrigin(head, options.origins);
       const params = rawParams.map(decodeParam);
@@ -93,11 +93,17 @@ function answerRequest(
       return problemOf(error, options.hints);
     }
   };
+  const begin = (opening: Opening): void => {
+    if (aborted.signal.aborted) return opening.closed();
+    aborted.signal.addEventListener("abort", () => opening.closed());
+    start(res, opening);
+  };
   requests.open++;
   answer()
     .then((answered) => {
-      if (aborted.signal.aborted) return;
-      write(res, withCors(answered, head, options.origins), head.method === "HEAD");
+      if ("open" in answered) return begin(withCors(answered, head, options.origins));
+      if (!aborted.signal.aborted)
+        write(res, withCors(answered, head, options.origins), head.method === "HEAD");
     })
     .catch((error: unknown) => log.error({ err: error, path: head.path }, "an answer could not be written"))
     .finally(() => requests.open--);

@@ -1,17 +1,14 @@
-import type { EncodedEvent } from "../hub/encoded-event.ts";
-import { splitBinary } from "../protocol/binary.ts";
-import { type CloseReason, CODES, RequestError } from "../protocol/codes.ts";
-import type { ServerFrame } from "../protocol/frames.ts";
-import type { Connection } from "../session/connection.ts";
-import type { Session } from "../session/session.ts";
-import type { Beating } from "./heartbeat.ts";
-import type { Fragments, WebSocket } from "./uws.ts";
+import type { EncodedEvent } from "../../hub/encoded-event.ts";
+import { splitBinary } from "../../protocol/binary.ts";
+import { type CloseReason, CODES, RequestError } from "../../protocol/codes.ts";
+import type { ServerFrame } from "../../protocol/frames.ts";
+import type { Connection } from "../../session/connection.ts";
+import type { Conversation } from "../../session/conversation.ts";
+import type { ConnectionCounts } from "../counts.ts";
+import type { Beating } from "../heartbeat.ts";
+import type { Fragments, WebSocket } from "../uws.ts";
 
-/** What is counted where it happens; plain numbers, read at scrape. */
-export interface WebSocketCounts {
-  opened: number;
-  /** By our code, or `client` when it closed, or `lost` when there was no close frame. */
-  readonly closed: { add(reason: string): void };
+export interface WebSocketCounts extends ConnectionCounts {
   /** Seconds from a ping to its pong. */
   readonly roundTrips: { observe(seconds: number): void };
 }
@@ -57,8 +54,8 @@ export class WebSocketConnection implements Connection, Beating {
   readonly #maxFrameBytes: number;
   readonly #topics: Topics;
   #socket: WebSocket<unknown> | undefined;
-  /** Set right after construction: a session needs its connection first. */
-  session!: Session;
+  /** Set right after construction: a conversation needs its connection first. */
+  conversation!: Conversation;
   /** Its place on the heartbeat's wheel. */
   slot = -1;
   /** `performance.now` of a ping without its pong; 0 when there is none. */
@@ -81,17 +78,17 @@ export class WebSocketConnection implements Connection, Beating {
     this.#socket = socket;
     this.#topics.add(this);
     this.#counts.opened++;
-    this.session.begin();
+    this.conversation.begin();
   }
 
   /** A complete frame; its memory is uWebSockets.js's and gone afterwards. */
   onMessage(message: ArrayBuffer, isBinary: boolean): void {
     if (message.byteLength > this.#maxFrameBytes) return this.close("too_big");
     if (this.#reason) return;
-    if (!isBinary) return this.session.receive(Buffer.from(message).toString());
+    if (!isBinary) return this.conversation.receive(Buffer.from(message).toString());
     const parts = this.binary ? splitBinary(new Uint8Array(message.slice(0))) : undefined;
-    if (parts) this.session.receive(parts.json, parts.payload);
-    else this.session.reject(new RequestError("bad_frame", this.#binaryRule()));
+    if (parts) this.conversation.receive(parts.json, parts.payload);
+    else this.conversation.reject(new RequestError("bad_frame", this.#binaryRule()));
   }
 
   #binaryRule(): string {
@@ -101,7 +98,7 @@ export class WebSocketConnection implements Connection, Beating {
   }
 
   onPong(): void {
-    if (this.#pingedAt === 0) return this.session.controlFrame();
+    if (this.#pingedAt === 0) return this.conversation.controlFrame();
     this.#counts.roundTrips.observe((performance.now() - this.#pingedAt) / 1000);
     this.#pingedAt = 0;
   }
@@ -119,7 +116,7 @@ export class WebSocketConnection implements Connection, Beating {
     this.#wakeDrained();
     const how = this.#reason ?? (code === 1006 ? "lost" : "client");
     this.#counts.closed.add(how);
-    this.session.end(how === "client");
+    this.conversation.end(how === "client");
   }
 
   join(channel: string): void {
@@ -222,7 +219,7 @@ export class WebSocketConnection implements Connection, Beating {
   }
 
   handOver(graceMs: number, reconnectInMs: number): void {
-    this.session.handOver(graceMs, reconnectInMs);
+    this.conversation.handOver(graceMs, reconnectInMs);
   }
 
   close(reason: CloseReason): void {
@@ -254,7 +251,7 @@ export class WebSocketConnection implements Connection, Beating {
     const socket = this.#socket;
     if (!socket) return;
     if (atOnce) return socket.close();
-    this.session.end();
+    this.conversation.end();
     this.#linger = setTimeout(() => socket.close(), LINGER_MS);
   }
 

@@ -1,0 +1,271 @@
+import type { EncodedEvent } from "../../hub/encoded-event.ts";
+import { type CloseReason, CODES } from "../../protocol/codes.ts";
+import type { ServerFrame } from "../../protocol/frames.ts";
+import { formatId, type Position, parseId } from "../../protocol/position.ts";
+import type { Connection } from "../../session/connection.ts";
+import type { Session } from "../../session/session.ts";
+import type { ConnectionCounts } from "../counts.ts";
+import type { Beating } from "../heartbeat.ts";
+import type { Queue } from "../queues.ts";
+import type { HttpResponse } from "../uws.ts";
+import { controlBlock, HEARTBEAT, idLine, retry } from "./blocks.ts";
+
+/** How a stream writes where its client is, and what that takes of an event. */
+export interface Track {
+  /** The whole block of an event, which is the client's newest in its channel from then on. */
+  block(event: EncodedEvent): Uint8Array;
+  move(channel: string, position: Position | undefined): void;
+  /** What `Last-Event-ID` will be; undefined: nothing that one could come back to. */
+  readonly id: string | undefined;
+}
+
+/** Where the events of a stream's channels come from. */
+export interface Streams {
+  add(connection: SseConnection): void;
+  remove(connection: SseConnection): void;
+  join(connection: SseConnection, channel: string): void;
+  leave(connection: SseConnection, channel: string): void;
+  /** So many bytes are about to be queued. This may cut connections, the one that sends among them. */
+  handOn(bytes: number): void;
+  handOnEvents(events: number, bytes: number): void;
+  /** Calls `flush` when this turn of the event loop has brought all that it brings. */
+  flushSoon(connection: SseConnection): void;
+}
+
+/**
+ * Bytes in one write. uWebSockets.js keeps what the kernel does not take, however much it is, so what waits for a slow
+ * client waits here and is given to it piece by piece.
+ */
+const PIECE_BYTES = 32 * 1024;
+/** For a client that is told why its stream ends, to take what is queued. */
+const LINGER_MS = 4_000;
+
+/** An event stream over HTTP as a session's connection. Its response is gone after `onClose`: never touched again. */
+export class SseConnection implements Connection, Beating, Queue {
+  readonly transport = "sse";
+  readonly id: string;
+  /** Set right after construction: a session needs its connection first. */
+  session!: Session;
+  /** Its place on the heartbeat's wheel. */
+  slot = -1;
+  /** A stream has no way back: whether somebody is there, the network alone can tell. */
+  readonly awaitsPong = false;
+  readonly #track: Track;
+  readonly #streams: Streams;
+  readonly #counts: ConnectionCounts;
+  readonly #maxQueuedBytes: number;
+  #response: HttpResponse | undefined;
+  /** What came before the stream was open. */
+  #early: (() => void)[] | undefined = [];
+  #earlyBytes = 0;
+  readonly #queue: Uint8Array[] = [];
+  #queued = 0;
+  /** What the last write has left with uWebSockets.js, at most; 0 while the client keeps up. */
+  #stuck = 0;
+  #isFlushing = false;
+  #reason: CloseReason | undefined;
+  #linger: NodeJS.Timeout | undefined;
+  /** Those that wait for the client to take what it was sent. */
+  #drained: Set<() => void> | undefined;
+
+  constructor(id: string, track: Track, streams: Streams, maxQueuedBytes: number, counts: ConnectionCounts) {
+    this.id = id;
+    this.#track = track;
+    this.#streams = streams;
+    this.#maxQueuedBytes = maxQueuedBytes;
+    this.#counts = counts;
+  }
+
+  /** The head is written. Goes on with `id`, so that also a client that gets nothing more can come back to here. */
+  open(response: HttpResponse, retryMs: number): void {
+    this.#response = response;
+    this.#streams.add(this);
+    this.#counts.opened++;
+    response.onWritable(() => {
+      this.#onWritable();
+      return true;
+    });
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    this.#earlyBytes = 0;
+    this.#put(Buffer.from(`${retry(retryMs)}${idLine(this.#track.id)}\n`));
+    for (const put of early) put();
+  }
+
+  /** The client, or the network, ended it; or nobody is there any more when it was to be opened. */
+  onClose(): void {
+    if (this.#response) {
+      this.#response = undefined;
+      this.#streams.remove(this);
+      this.#counts.closed.add(this.#reason ?? "client"); // whether it went or was cut off, nobody can tell
+    }
+    clearTimeout(this.#linger);
+    this.#queue.length = 0;
+    this.#queued = 0;
+    this.#stuck = 0;
+    this.#wakeDrained();
+    this.session.end();
+  }
+
+  /** Why it was ended before it was open. */
+  get refusal(): CloseReason | undefined {
+    return this.#reason;
+  }
+
+  join(channel: string): void {
+    if (!this.#reason) this.#streams.join(this, channel);
+  }
+
+  leave(channel: string): void {
+    this.#streams.leave(this, channel);
+  }
+
+  /** It is where its subscription begins. */
+  begin(channel: string, position: Position | undefined): void {
+    this.#track.move(channel, position);
+  }
+
+  /** Events may be missing; it goes on from there. */
+  lost(channel: string, position: Position | undefined, reason: string): void {
+    if (this.#early) return void this.#early.push(() => this.lost(channel, position, reason));
+    this.#track.move(channel, position);
+    const id = position && formatId(position);
+    const told = { channel, ...(id !== undefined && { id }), reason };
+    this.#put(controlBlock("lost", told, idLine(this.#track.id)));
+  }
+
+  send(...frames: readonly ServerFrame[]): void {
+    for (const frame of frames) this.#sendFrame(frame);
+  }
+
+  /** Of a session without commands these are all. */
+  #sendFrame(frame: ServerFrame): void {
+    if (this.#early) return void this.#early.push(() => this.#sendFrame(frame));
+    if (frame.type === "subscribed") this.lost(frame.channel, parseId(frame.id), frame.reason ?? "");
+    else if (frame.type === "closing") this.#put(controlBlock("closing", frame, retry(frame.reconnect_in)));
+    else if (frame.type === "error") this.#put(controlBlock("error", frame));
+  }
+
+  /** Only commands are answered so. */
+  sendText(): void {}
+
+  sendEvents(events: readonly EncodedEvent[]): void {
+    if (this.#early) {
+      this.#earlyBytes += events.reduce((sum, { text }) => sum + text.length, 0);
+      return void this.#early.push(() => this.sendEvents(events));
+    }
+    let bytes = 0;
+    for (const event of events) bytes += this.deliver(event);
+    this.#streams.handOnEvents(events.length, bytes);
+  }
+
+  /** @returns the bytes of its block */
+  deliver(event: EncodedEvent): number {
+    const block = this.#track.block(event);
+    this.#put(block);
+    return block.length;
+  }
+
+  #put(block: Uint8Array): void {
+    if (this.#reason || !this.#response) return;
+    this.#queue.push(block);
+    this.#queued += block.length;
+    if (this.#stuck > 0 && this.#maxQueuedBytes > 0 && this.#queued > this.#maxQueuedBytes) return this.cut();
+    if (this.#isFlushing) return;
+    this.#isFlushing = true;
+    this.#streams.flushSoon(this);
+  }
+
+  /** Writes what this turn has brought, each write in a cork of its own: several in one lose bytes under backpressure. */
+  flush(): void {
+    this.#isFlushing = false;
+    while (this.#response && this.#queue.length > 0 && this.#stuck === 0) this.#writePiece(this.#response);
+    if (this.#reason && this.#queue.length === 0 && this.#stuck === 0) this.#finish();
+  }
+
+  #writePiece(response: HttpResponse): void {
+    const piece = this.#takePiece();
+    response.cork(() => {
+      if (!response.write(piece)) this.#stuck = piece.length;
+    });
+  }
+
+  #takePiece(): Uint8Array {
+    let count = 0;
+    let bytes = 0;
+    while (count < this.#queue.length && (count === 0 || bytes < PIECE_BYTES))
+      bytes += this.#queue[count++]?.length ?? 0;
+    this.#queued -= bytes;
+    const blocks = this.#queue.splice(0, count);
+    return blocks.length === 1 ? (blocks[0] as Uint8Array) : Buffer.concat(blocks, bytes);
+  }
+
+  #onWritable(): void {
+    this.#stuck = 0;
+    this.flush();
+    this.#wakeDrained();
+  }
+
+  get queuedBytes(): number {
+    return this.#earlyBytes + this.#queued + this.#stuck;
+  }
+
+  drained(withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      this.#drained ??= new Set();
+      const waiting = this.#drained;
+      const wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      const timer = setTimeout(() => {
+        waiting.delete(wake);
+        resolve(false);
+      }, withinMs);
+      waiting.add(wake);
+    });
+  }
+
+  #wakeDrained(): void {
+    const waiting = this.#drained;
+    this.#drained = undefined;
+    for (const wake of waiting ?? []) wake();
+  }
+
+  ping(): void {
+    if (this.#stuck === 0) this.#put(HEARTBEAT);
+  }
+
+  onSilence(): void {}
+
+  handOver(graceMs: number, reconnectInMs: number): void {
+    this.session.handOver(graceMs, reconnectInMs);
+  }
+
+  /** Tells why, behind what is queued, and ends. */
+  close(reason: CloseReason): void {
+    if (this.#reason) return;
+    if (this.#early) {
+      this.#reason = reason;
+      return this.session.end();
+    }
+    const { close: code, temporary } = CODES[reason];
+    this.#put(controlBlock("closing", { type: "closing", code, reason, temporary }));
+    if (this.#reason) return; // that was too much
+    this.#reason = reason;
+    this.session.end();
+    this.#linger = setTimeout(() => this.#response?.close(), LINGER_MS);
+  }
+
+  /** Too much waits for it: it goes at once, with its queue, and comes back to where it was. */
+  cut(): void {
+    this.#reason = "slow";
+    this.#response?.close();
+  }
+
+  #finish(): void {
+    const response = this.#response;
+    response?.cork(() => response.end());
+    this.onClose();
+  }
+}

@@ -1,0 +1,192 @@
+import { randomInt } from "node:crypto";
+import type { Identity } from "../../auth/identity.ts";
+import { isChannel } from "../../protocol/channel.ts";
+import { CODES, RequestError } from "../../protocol/codes.ts";
+import { type Start, subscriptionOf } from "../../protocol/commands.ts";
+import { parseCursor } from "../../protocol/cursor.ts";
+import type { LossReason } from "../../protocol/frames.ts";
+import { parseId } from "../../protocol/position.ts";
+import { Session, type SessionContext } from "../../session/session.ts";
+import type { Begun } from "../../session/subscriptions.ts";
+import { type AdmissionRules, admit, checkRoom } from "../admission.ts";
+import type { ConnectionCounts } from "../counts.ts";
+import type { Heartbeat } from "../heartbeat.ts";
+import type { Answer, Opening } from "../http/answer.ts";
+import type { Request } from "../http/http.ts";
+import type { RequestHead } from "../request.ts";
+import { controlBlock, retry } from "./blocks.ts";
+import { SseConnection } from "./connection.ts";
+import type { SseStreams } from "./streams.ts";
+import { ChannelTrack, CursorTrack } from "./tracks.ts";
+
+export interface SseOptions {
+  readonly rules: AdmissionRules;
+  readonly session: SessionContext;
+  readonly streams: SseStreams;
+  readonly heartbeat: Pick<Heartbeat<SseConnection>, "add" | "remove">;
+  readonly counts: ConnectionCounts;
+  readonly maxQueuedBytes: number;
+  /** When a client that was cut off comes back. */
+  readonly reconnectMs: { readonly min: number; readonly max: number };
+  refused(code: string): void;
+  resumed(result: "resumed" | LossReason): void;
+  connectionId(): string;
+}
+
+/** Channels of one stream: each has its place in every id. */
+const MAX_CHANNELS = 100;
+
+const HEADERS = {
+  "content-type": "text/event-stream",
+  "cache-control": "no-cache, no-transform",
+  // nginx would keep events until a buffer is full.
+  "x-accel-buffering": "no",
+};
+
+/** Whether a client asks for a stream where there is also something else to be had. */
+export function wantsStream({ accept }: RequestHead): boolean {
+  return accept !== undefined && /(^|,) *text\/event-stream *(;|,|$)/i.test(accept);
+}
+
+/**
+ * Event streams. What is wrong for good is refused like any other request; what is temporary is told within a stream that
+ * ends, since an `EventSource` comes back after that, and after no status but 200.
+ */
+export class Sse {
+  readonly #options: SseOptions;
+
+  constructor(options: SseOptions) {
+    this.#options = options;
+  }
+
+  /** One channel: the id of a block is its event's. @throws {RequestError} */
+  ofChannel(request: Request, channel: string): Promise<Answer | Opening> {
+    return this.#answer(request.head, [channel], new ChannelTrack(), (id) => {
+      const since = parseId(id);
+      if (!since) throw new RequestError("bad_since", "`Last-Event-ID` is the id of an event", { channel });
+      return [{ since }];
+    });
+  }
+
+  /** `?channel=…`, many times: the id of a block is a cursor over all of them. @throws {RequestError} */
+  ofMany({ head }: Request): Promise<Answer | Opening> {
+    const channels = [...new Set(head.query.getAll("channel"))];
+    const wrong = channels.length === 0 || channels.length > MAX_CHANNELS;
+    if (wrong) throw new RequestError("bad_frame", `query \`channel\`: 1 to ${MAX_CHANNELS} channels`);
+    if (!channels.every(isChannel)) throw new RequestError("bad_channel");
+    return this.#answer(head, channels, new CursorTrack(channels), (id) => startsOf(id, channels));
+  }
+
+  async #answer(
+    head: RequestHead,
+    channels: readonly string[],
+    track: ChannelTrack | CursorTrack,
+    startsOf: (id: string) => readonly (Start | undefined)[],
+  ): Promise<Answer | Opening> {
+    try {
+      const id = lastEventId(head);
+      const starts = id === undefined ? last(head, channels) : startsOf(id);
+      const identity = await admit(head, this.#options.rules);
+      if (!identity) throw new RequestError("token_missing");
+      return await this.#open(identity, channels, starts, track);
+    } catch (error) {
+      if (!(error instanceof RequestError)) throw error;
+      this.#options.refused(error.code);
+      if (!CODES[error.code].temporary) throw error;
+      return this.#notNow(error);
+    }
+  }
+
+  async #open(
+    identity: Identity,
+    channels: readonly string[],
+    starts: readonly (Start | undefined)[],
+    track: ChannelTrack | CursorTrack,
+  ): Promise<Opening> {
+    const { streams, maxQueuedBytes, counts, heartbeat } = this.#options;
+    const connection = new SseConnection(
+      this.#options.connectionId(),
+      track,
+      streams,
+      maxQueuedBytes,
+      counts,
+    );
+    const session = new Session(this.#options.session, connection, identity);
+    connection.session = session;
+    session.begin();
+    try {
+      for (const channel of channels) session.authorise("subscribe", channel);
+      await Promise.all(
+        channels.map((channel, i) => this.#subscribe(session, connection, channel, starts[i])),
+      );
+      checkRoom(this.#options.rules);
+      if (connection.refusal) throw new RequestError(connection.refusal);
+    } catch (error) {
+      session.end();
+      throw error;
+    }
+    return {
+      status: 200,
+      headers: HEADERS,
+      open: (response) => {
+        connection.slot = heartbeat.add(connection);
+        connection.open(response, this.#retryMs());
+      },
+      closed: () => {
+        if (connection.slot >= 0) heartbeat.remove(connection, connection.slot);
+        connection.onClose();
+      },
+    };
+  }
+
+  async #subscribe(
+    session: Session,
+    connection: SseConnection,
+    channel: string,
+    start: Start | undefined,
+  ): Promise<void> {
+    const begin = ({ at, position, lost }: Begun): void => {
+      connection.begin(channel, at);
+      if (start) this.#options.resumed(lost ?? "resumed");
+      if (lost) connection.lost(channel, position, lost);
+    };
+    await session.subscriptions.add(channel, start, () => session.authorise("subscribe", channel), begin);
+  }
+
+  /** A stream that ends: come back. */
+  #notNow({ code, message }: RequestError): Answer {
+    const told = { type: "error", code, message, temporary: true };
+    const block = controlBlock("error", told, retry(this.#retryMs()));
+    return { status: 200, headers: HEADERS, body: block.toString() };
+  }
+
+  #retryMs(): number {
+    const { min, max } = this.#options.reconnectMs;
+    return randomInt(min, max + 1);
+  }
+}
+
+/** The header is a browser's that comes back; the query is for whoever cannot set one. */
+function lastEventId({ lastEventId, query }: RequestHead): string | undefined {
+  return lastEventId || query.get("last_event_id") || undefined;
+}
+
+/** `?last=…` of a client that has no id: so many of the last events of each. @throws {RequestError} bad_limit */
+function last({ query }: RequestHead, channels: readonly string[]): (Start | undefined)[] {
+  const text = query.get("last");
+  if (text === null) return [];
+  return channels.map(
+    (channel) => subscriptionOf({ channel, last: /^\d{1,9}$/.test(text) ? Number(text) : text }).start,
+  );
+}
+
+/** @throws {RequestError} bad_since */
+function startsOf(id: string, channels: readonly string[]): (Start | undefined)[] {
+  const marks = parseCursor(id, channels);
+  if (!marks)
+    throw new RequestError(
+      "bad_since",
+      "`Last-Event-ID` is the id of an event of a stream of these channels",
+    );
+  return marks.map((mark) => mark && { mark });
+}
