@@ -318,14 +318,14 @@ describe("the API", () => {
   });
 
   test("says which methods a path takes", async () => {
-    for (const method of ["PUT", "DELETE", "PATCH"]) {
+    for (const method of ["PUT", "PATCH"]) {
       const answer = await request(method, EVENTS);
       expectProblem(answer, 405, "method_not_allowed");
-      expect(answer.headers.allow).toBe("POST, GET, OPTIONS");
+      expect(answer.headers.allow).toBe("POST, GET, HEAD, DELETE, OPTIONS");
     }
     const answer = await post("{}", {}, "/v1/explain?action=subscribe&channel=a");
     expectProblem(answer, 405, "method_not_allowed");
-    expect(answer.headers.allow).toBe("GET, OPTIONS");
+    expect(answer.headers.allow).toBe("GET, HEAD, OPTIONS");
   });
 
   test("answers the preflights of allowed origins, and lets their pages read the answers", async () => {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { ContinuityCounts } from "../src/hub/channel.ts";
 import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
 import { Hub } from "../src/hub/hub.ts";
-import { FakeFeed, KEEPS_ALL } from "./tools/feed.ts";
+import { FakeFeed, KEEPS_ALL, NOBODY_COUNTS } from "./tools/feed.ts";
 import { nextTick } from "./tools/turns.ts";
 
 const RECENT_BYTES = 1024 * 1024;
@@ -14,7 +14,7 @@ function hubOn(feed: FakeFeed): { hub: Hub; heard: string[] } {
     broadcast: ({ channel, text }: EncodedEvent) => heard.push(`${channel}:${dataOf(text)}`),
     lost: (channel: string, _position: unknown, reason: string) => heard.push(`${channel} ${reason}`),
   };
-  return { hub: new Hub(feed, [edge], RECENT_BYTES, noCounts()), heard };
+  return { hub: new Hub(feed, [edge], RECENT_BYTES, noCounts(), NOBODY_COUNTS), heard };
 }
 
 function noCounts(): ContinuityCounts {
@@ -160,7 +160,7 @@ describe("an event", () => {
   it("is broadcast once, the very object, however many listen", async () => {
     const seen: EncodedEvent[] = [];
     const edge = { broadcast: (one: EncodedEvent) => seen.push(one), lost: () => {} };
-    const hub = new Hub(new FakeFeed(), [edge], RECENT_BYTES, noCounts());
+    const hub = new Hub(new FakeFeed(), [edge], RECENT_BYTES, noCounts(), NOBODY_COUNTS);
     await hub.subscribe("x");
     await hub.subscribe("x");
     const published = event("x", 1);

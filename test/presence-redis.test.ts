@@ -40,6 +40,7 @@ async function node(server: RedisServer, prefix: string, name: string): Promise<
         refused: () => expect.unreachable(),
         interrupted: () => {},
         revoked: () => {},
+        historyForgotten: () => {},
         forgotten: () => void made.forgotten++,
       },
       onFatal: (error) => expect.unreachable(error.message),

@@ -5,7 +5,7 @@ import type { EncodedEvent } from "../src/hub/encoded-event.ts";
 import { Hub } from "../src/hub/hub.ts";
 import { Subscriptions } from "../src/session/subscriptions.ts";
 import { FakeConnection } from "./tools/conversation.ts";
-import { FakeFeed, KEEPS_ALL } from "./tools/feed.ts";
+import { FakeFeed, KEEPS_ALL, NOBODY_COUNTS } from "./tools/feed.ts";
 import { nextTick } from "./tools/turns.ts";
 
 /*
@@ -127,6 +127,7 @@ class World {
       ],
       0,
       { holes: 0, historyReads: 0, continuityLost: { add: () => {} } },
+      NOBODY_COUNTS,
     );
     this.#chairs = LISTENERS.map(() => new Chair(this));
   }

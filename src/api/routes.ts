@@ -1,12 +1,12 @@
 import type { Grant } from "../auth/grants.ts";
 import type { Identity } from "../auth/identity.ts";
-import type { JsonLimits } from "../protocol/json.ts";
 import type { History } from "../session/history.ts";
 import type { Presence } from "../session/presence.ts";
-import type { Publisher } from "../session/publisher.ts";
 import type { Route } from "../transport/http/http.ts";
 import { type Sse, wantsStream } from "../transport/sse/sse.ts";
+import { type BatchOptions, batch, MAX_BATCH_BYTES } from "./batch.ts";
 import { Caller } from "./caller.ts";
+import { type Channels, channels, forget } from "./channels.ts";
 import { history, publish } from "./events.ts";
 import { explain } from "./explain.ts";
 import { channelIn } from "./path.ts";
@@ -14,16 +14,15 @@ import { presence } from "./presence.ts";
 import { type RevocationOutlet, revoke } from "./revocations.ts";
 import { connections, type Directory, disconnect } from "./users.ts";
 
-export interface ApiOptions {
-  readonly publisher: Publisher;
+export interface ApiOptions extends BatchOptions {
   readonly history: History;
   /** Undefined: no channel has any. */
   readonly presence: Presence | undefined;
   readonly sse: Sse;
+  readonly channels: Channels;
   readonly directory: Directory;
   readonly revocations: RevocationOutlet;
   readonly rules: readonly Grant[];
-  readonly jsonLimits: JsonLimits;
   readonly cookieName: string | undefined;
   /** How long a revocation counts for which nobody said how long. */
   readonly revocationMs: number;
@@ -47,6 +46,18 @@ export function apiRoutes(options: ApiOptions): Route[] {
         wantsStream(request.head)
           ? options.sse.ofChannel(request, channelIn(request))
           : history(request, caller, options.history),
+    },
+    {
+      method: "del",
+      path: "/v1/channels/:channel/events",
+      handle: (request) => forget(request, caller, options.channels),
+    },
+    { method: "get", path: "/v1/channels", handle: (request) => channels(request, caller, options.channels) },
+    {
+      method: "post",
+      path: "/v1/batch",
+      maxBodyBytes: MAX_BATCH_BYTES,
+      handle: (request) => batch(request, caller, options),
     },
     { method: "get", path: "/v1/events", handle: (request) => options.sse.ofMany(request) },
     {

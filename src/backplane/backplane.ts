@@ -1,6 +1,8 @@
 import type { EncodedEvent } from "../hub/encoded-event.ts";
 import type { Feed } from "../hub/feed.ts";
+import type { ChannelCount, ChannelsQuery } from "../protocol/audience.ts";
 import { RequestError } from "../protocol/codes.ts";
+import type { Position } from "../protocol/position.ts";
 import type { Attendance, Members } from "../protocol/presence.ts";
 import type { Publication, Published } from "../protocol/publication.ts";
 
@@ -42,6 +44,15 @@ export interface Backplane extends Feed {
    * @throws {RequestError} backplane_unavailable
    */
   members(channel: string, after: string | undefined, limit: number): Promise<Members>;
+  /**
+   * Deletes the history of a channel: whoever is subscribed, or resumes from before, is told.
+   * @returns the new beginning; undefined: it keeps none @throws {RequestError} backplane_unavailable
+   */
+  forget(channel: string): Promise<Position | undefined>;
+  /** Says how many subscribers channels have on this node. @throws {RequestError} backplane_unavailable */
+  countSubscribers(counts: readonly (readonly [channel: string, count: number])[]): Promise<void>;
+  /** Channels that have a subscriber on any node, by name. @throws {RequestError} backplane_unavailable */
+  channels(query: ChannelsQuery): Promise<readonly ChannelCount[]>;
   /** Undefined while events travel both ways; else when they last did (as `performance.now`; -Infinity: never). */
   readonly downSince: number | undefined;
   /** Times that the way in was made, the first included. */
@@ -59,7 +70,9 @@ export interface BackplaneEvents {
   interrupted(): void;
   /** By this node or another. */
   revoked(revocation: string, until: number): void;
-  /** What this node reported of its users, and of who is in which channel, may be lost. */
+  /** Somebody has deleted the history of a channel. */
+  historyForgotten(channel: string): void;
+  /** What this node reported of its users, and of who is in or listens to which channel, may be lost. */
   forgotten(): void;
 }
 

@@ -63,12 +63,12 @@ export class MemoryHistory {
     return appended;
   }
 
-  #append({ channel, type, data, sender, except }: Publication): {
+  #append({ channel, type, data, sender, except, traceparent }: Publication): {
     id: string | undefined;
     event: EncodedEvent;
   } {
     const at = Date.now();
-    const head = { type, channel, timestamp: timestamp(at), sender };
+    const head = { type, channel, timestamp: timestamp(at), traceparent, sender };
     const keeps = historyOf(this.#rules, channel);
     if (!keeps) return { id: undefined, event: encode(head, data, except) };
     const log = this.#log(channel);
@@ -90,6 +90,14 @@ export class MemoryHistory {
     this.#trim(channel, log);
     this.#forgetOld();
     return { id, event };
+  }
+
+  /** What there was is gone, and what comes next begins anew. */
+  forget(channel: string): void {
+    const log = this.#logs.get(channel);
+    if (!log) return;
+    this.#drop(log, log.entries.length);
+    this.#logs.delete(channel);
   }
 
   readAfter(channel: string, offset: number, limit: number): Page {

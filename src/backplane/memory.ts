@@ -1,9 +1,11 @@
 import type { Keeps, Page } from "../hub/feed.ts";
+import type { ChannelCount, ChannelsQuery } from "../protocol/audience.ts";
 import type { Position } from "../protocol/position.ts";
 import type { Attendance, Members } from "../protocol/presence.ts";
 import type { Publication, Published } from "../protocol/publication.ts";
 import { type Backplane, type BackplaneEvents, checkRevocations, forgetEnded } from "./backplane.ts";
 import { type HistoryRule, historyOf } from "./history.ts";
+import { MemoryAudience } from "./memory-audience.ts";
 import { MemoryHistory } from "./memory-history.ts";
 import { MemoryRoster } from "./memory-roster.ts";
 
@@ -20,6 +22,7 @@ export class MemoryBackplane implements Backplane {
   readonly #rules: readonly HistoryRule[];
   readonly #history: MemoryHistory;
   readonly #roster = new MemoryRoster();
+  readonly #audience = new MemoryAudience();
   readonly knowsRevocations = true;
 
   constructor(node: string, rules: readonly HistoryRule[], events: BackplaneEvents) {
@@ -97,6 +100,20 @@ export class MemoryBackplane implements Backplane {
 
   async members(channel: string, after: string | undefined, limit: number): Promise<Members> {
     return this.#roster.members(channel, after, limit);
+  }
+
+  async forget(channel: string): Promise<Position | undefined> {
+    this.#history.forget(channel);
+    this.#events.historyForgotten(channel);
+    return this.#history.head(channel);
+  }
+
+  async countSubscribers(counts: readonly (readonly [string, number])[]): Promise<void> {
+    this.#audience.report(counts);
+  }
+
+  async channels(query: ChannelsQuery): Promise<readonly ChannelCount[]> {
+    return this.#audience.page(query);
   }
 
   async close(): Promise<void> {

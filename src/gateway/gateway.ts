@@ -66,8 +66,10 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       revocations.add(revocation, until);
       sessions.obey(revocation);
     },
+    historyForgotten: (channel) => hub.check(channel),
     forgotten() {
       users.renew();
+      hub.audience.renew();
       presence?.attendances.renew();
     },
   });
@@ -75,7 +77,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
   const queues = new Queues(config.max_node_queued_bytes);
   const topics = new WebSocketTopics(app, counts.websocket, queues);
   const streams = new SseStreams(counts.sse, queues);
-  const hub = new Hub(backplane, [topics, streams], config.recent_bytes, counts);
+  const hub = new Hub(backplane, [topics, streams], config.recent_bytes, counts, backplane);
   const sessions = new Sessions();
   const users = new Users(config.max_connections_per_user, backplane);
   const publisher = new Publisher(backplane, config.grants, (result) => counts.published.add(result));
@@ -138,6 +140,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       history,
       presence,
       sse: new Sse(sseOptions(config, context, parts)),
+      channels: backplane,
       directory: backplane,
       revocations: {
         async revoke(revocation, until, by) {
@@ -147,6 +150,8 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
       },
       rules: config.grants,
       jsonLimits: jsonLimits(config),
+      maxEventBytes: config.max_frame_bytes,
+      hints: config.development,
       cookieName: config.token_cookie,
       revocationMs: config.revocation_time,
       verify,

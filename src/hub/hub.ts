@@ -1,3 +1,4 @@
+import { Audience, type AudienceRegister } from "./audience.ts";
 import { Channel, type ChannelContext, type ContinuityCounts } from "./channel.ts";
 import type { Edge } from "./edge.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
@@ -14,11 +15,23 @@ export class Hub {
   readonly #channels = new Map<string, Channel>();
   readonly #budget: RecentBudget;
   readonly #rounds = new Rounds(this.#channels);
+  readonly audience: Audience;
   /** Session and channel pairs. */
   subscriptions = 0;
 
   /** @param recentBytes of events that are held for those who come back */
-  constructor(feed: Feed, edges: readonly Edge[], recentBytes: number, counts: ContinuityCounts) {
+  constructor(
+    feed: Feed,
+    edges: readonly Edge[],
+    recentBytes: number,
+    counts: ContinuityCounts,
+    register: AudienceRegister,
+  ) {
+    this.audience = new Audience(
+      register,
+      (name) => this.#channels.get(name)?.interest ?? 0,
+      () => this.#channels.keys(),
+    );
     this.#budget = new RecentBudget(recentBytes);
     this.#context = {
       feed,
@@ -30,10 +43,12 @@ export class Hub {
 
   start(): void {
     this.#rounds.start();
+    this.audience.start();
   }
 
   stop(): void {
     this.#rounds.stop();
+    this.audience.stop();
   }
 
   get channels(): number {
@@ -55,6 +70,7 @@ export class Hub {
     channel.interest++;
     await channel.live; // one that failed is forgotten already, with all who waited for it
     this.subscriptions++;
+    this.audience.changed(channel.name);
     return channel;
   }
 
@@ -63,6 +79,7 @@ export class Hub {
     const channel = this.#channels.get(name);
     if (!channel) return;
     this.subscriptions--;
+    this.audience.changed(channel.name);
     if (--channel.interest > 0) return;
     this.#channels.delete(name);
     channel.close();
@@ -86,6 +103,14 @@ export class Hub {
       setImmediate(some);
     };
     some();
+  }
+
+  /** Something happened to a channel's history: whoever listens here hears of it. */
+  check(name: string): void {
+    this.#channels
+      .get(name)
+      ?.check()
+      .catch(() => {});
   }
 
   #open(name: string): Channel {

@@ -4,6 +4,7 @@ import type { Mark } from "./cursor.ts";
 import { isEventType } from "./event.ts";
 import { checkComplexity, isObject, type JsonLimits, type Member, member, members, parse } from "./json.ts";
 import { type Position, parseId } from "./position.ts";
+import { isTraceparent } from "./traceparent.ts";
 
 /** Comes back in the reply: an integer from 0 to 2⁵³ − 1, or a string of up to 64 characters. */
 export type Ref = number | string;
@@ -47,6 +48,8 @@ export interface Publish {
   readonly sender: string | undefined;
   /** The idempotency key. */
   readonly key: string | undefined;
+  /** Of the publisher's trace. */
+  readonly traceparent?: string | undefined;
 }
 
 export type Command =
@@ -80,9 +83,9 @@ export class CommandError extends RequestError {
 /** Channels in one `subscribe` frame. */
 export const MAX_CHANNELS_PER_FRAME = 1000;
 /** Events or members in one answer. */
-const MAX_LIMIT = 1000;
-const DEFAULT_LIMIT = 100;
-const MAX_USER_LENGTH = 256;
+export const MAX_LIMIT = 1000;
+export const DEFAULT_LIMIT = 100;
+export const MAX_USER_LENGTH = 256;
 
 /**
  * A client's frame as a command. With `payload` the text is the JSON part of a binary frame.
@@ -194,7 +197,7 @@ function positionOf(id: unknown, field: string, channel: string): Position {
 }
 
 /** @throws {RequestError} bad_limit */
-function limitOf(value: unknown, field: string, channel: string): number {
+export function limitOf(value: unknown, field: string, channel?: string): number {
   if (!Number.isSafeInteger(value) || (value as number) < 1 || (value as number) > MAX_LIMIT)
     throw new RequestError("bad_limit", `\`${field}\` is an integer from 1 to ${MAX_LIMIT}`, {
       channel,
@@ -245,7 +248,16 @@ function decodePublish(
     echo: frame.echo !== false,
     sender: senderOf(event?.sender, channel),
     key: keyOf(frame.key, channel),
+    ...traceOf(frame.traceparent, channel),
   };
+}
+
+/** @throws {RequestError} bad_event */
+export function traceOf(traceparent: unknown, channel: string): { traceparent?: string } {
+  if (traceparent === undefined) return {};
+  if (!isTraceparent(traceparent))
+    throw new RequestError("bad_event", "`traceparent` is a W3C trace context, `00-…-…-01`", { channel });
+  return { traceparent };
 }
 
 /** The articles' form: `{"type":"message","text":"Hi back!"}`; without `data` the remaining keys are the data. */
@@ -264,7 +276,8 @@ function decodeMessage(frame: Record<string, unknown>, ref: Ref | undefined, tex
   };
 }
 
-const KEY = /^[\x21-\x7e]{1,128}$/;
+/** The grammar of idempotency keys. */
+export const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
 const PROTOCOL_FIELDS = new Set(["type", "ref", "channel", "key", "echo"]);
 
 function remainder(fields: readonly Member[]): string {
@@ -275,7 +288,8 @@ function remainder(fields: readonly Member[]): string {
 /** An idempotency key. @throws {RequestError} bad_key */
 export function keyOf(key: unknown, channel: string | undefined): string | undefined {
   if (key === undefined) return undefined;
-  if (typeof key !== "string" || !KEY.test(key)) throw new RequestError("bad_key", undefined, { channel });
+  if (typeof key !== "string" || !IDEMPOTENCY_KEY.test(key))
+    throw new RequestError("bad_key", undefined, { channel });
   return key;
 }
 

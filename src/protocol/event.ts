@@ -1,4 +1,5 @@
-const TYPE = /^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/;
+/** The grammar of the types that publishers may use. */
+export const EVENT_TYPE = /^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/;
 
 /** The control words of the protocol: frozen, and never the type of a published event. `message` may be published. */
 export const CONTROL_WORDS: ReadonlySet<string> = new Set([
@@ -23,7 +24,7 @@ export const CONTROL_WORDS: ReadonlySet<string> = new Set([
 
 /** Whether a publisher may use `type`. What begins with `$` is the gateway's and does not match the grammar. */
 export function isEventType(type: unknown): type is string {
-  return typeof type === "string" && TYPE.test(type) && !CONTROL_WORDS.has(type);
+  return typeof type === "string" && EVENT_TYPE.test(type) && !CONTROL_WORDS.has(type);
 }
 
 /** What is delivered, without its payload. */
@@ -34,14 +35,17 @@ export interface EventHead {
   readonly id?: string | undefined;
   /** RFC 3339. */
   readonly timestamp: string;
+  /** Of the publisher's trace. */
+  readonly traceparent?: string | undefined;
   /** Who published it, set by the gateway. */
   readonly sender?: string | undefined;
 }
 
-/** Beginning of an event's frame up to its payload. `type` and `channel` have passed their grammar: no escaping. */
+/** Beginning of an event's frame up to its payload. What is given has passed its grammar: no escaping. */
 function open(head: EventHead): string {
   const id = head.id === undefined ? "" : `,"id":"${head.id}"`;
-  return `{"type":"${head.type}","channel":"${head.channel}"${id},"timestamp":"${head.timestamp}"`;
+  const trace = head.traceparent === undefined ? "" : `,"traceparent":"${head.traceparent}"`;
+  return `{"type":"${head.type}","channel":"${head.channel}"${id},"timestamp":"${head.timestamp}"${trace}`;
 }
 
 function sender(head: EventHead): string {

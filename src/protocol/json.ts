@@ -30,6 +30,19 @@ export function members(text: string): Member[] {
   return found;
 }
 
+/** The elements of the list in `text`, as they stood. `text` must have passed `JSON.parse` and be a list. */
+export function elements(text: string): string[] {
+  const found: string[] = [];
+  let at = skipSpace(text, 1);
+  while (text[at] !== "]") {
+    const end = valueEnd(text, at);
+    found.push(text.slice(at, end));
+    at = skipSpace(text, end);
+    if (text[at] === ",") at = skipSpace(text, at + 1);
+  }
+  return found;
+}
+
 /** The raw value of `key`; of a key that occurs twice the last one, as in `JSON.parse`. */
 export function member(of: readonly Member[], key: string): string | undefined {
   return of.findLast((m) => m.key === key)?.value;

@@ -9,7 +9,7 @@ export interface Position {
 }
 
 /** What is no id of ours may still have the form of one: any text, `:` and digits. */
-const ID = /^(.{1,128}):(\d{1,16})$/s;
+export const EVENT_ID = /^(.{1,128}):(\d{1,16})$/s;
 
 /** `<epoch>-<check>:<offset>` */
 export function formatId({ epoch, check, offset }: Position): string {
@@ -19,7 +19,7 @@ export function formatId({ epoch, check, offset }: Position): string {
 /** The position that an id stands for; undefined when it has not the form of one. */
 export function parseId(id: unknown): Position | undefined {
   if (typeof id !== "string") return undefined;
-  const [, text = "", digits] = ID.exec(id) ?? [];
+  const [, text = "", digits] = EVENT_ID.exec(id) ?? [];
   const offset = Number(digits ?? Number.NaN);
   if (!Number.isSafeInteger(offset)) return undefined;
   const dash = text.lastIndexOf("-");

@@ -7,6 +7,8 @@ export interface Publication {
   readonly sender: string | undefined;
   /** The connection that must not hear it. */
   readonly except: string | undefined;
+  /** Of the publisher's trace. */
+  readonly traceparent?: string | undefined;
   /** The idempotency key, and whose it is. */
   readonly key: { readonly name: string; readonly scope: string } | undefined;
 }

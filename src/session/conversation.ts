@@ -226,13 +226,13 @@ export class Conversation {
     this.#reply(ref, { type: "unsubscribed", channel });
   }
 
-  #publish({ ref, eventType, data, echo, sender, key, ...command }: Publish): void {
+  #publish({ ref, eventType, data, echo, sender, key, traceparent, ...command }: Publish): void {
     const channel = command.channel ?? this.#session.subscriptions.only;
     if (channel === undefined) return this.#session.refuse(new RequestError("channel_required"), ref);
     this.#inOrder(channel, ref, async () => {
       if (this.#session.ended) return;
       const except = echo ? undefined : this.#connection.id;
-      const event = { channel, type: eventType, data, sender, except, key };
+      const event = { channel, type: eventType, data, sender, except, key, traceparent };
       const published = await this.#context.publisher.publish(this.#session.identity as Identity, event);
       if (ref !== undefined && !this.#session.ended)
         this.#connection.send({ type: "published", ref, channel, ...publishedMembers(published) });

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { type BlockList, isIP } from "node:net";
 import type { HttpRequest, HttpResponse } from "./uws.ts";
 
@@ -6,6 +7,8 @@ import type { HttpRequest, HttpResponse } from "./uws.ts";
  * first `await`.
  */
 export interface RequestHead {
+  /** The caller's own, or one that is made for it: in the answer, and in every line of the log about it. */
+  readonly id: string;
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
@@ -17,6 +20,7 @@ export interface RequestHead {
   readonly protocols: readonly string[];
   readonly contentType: string | undefined;
   readonly idempotencyKey: string | undefined;
+  readonly traceparent: string | undefined;
   readonly accept: string | undefined;
   readonly lastEventId: string | undefined;
   /** The client's address, as far as trusted proxies tell it. For logs. */
@@ -26,8 +30,8 @@ export interface RequestHead {
 }
 
 /** Who asked, for a log line: bounded, and without the query, where a token may ride. */
-export function asker({ path, address, origin }: RequestHead): Record<string, string | undefined> {
-  return { path: path.slice(0, 200), address, origin: origin?.slice(0, 200) };
+export function asker({ id, path, address, origin }: RequestHead): Record<string, string | undefined> {
+  return { request: id, path: path.slice(0, 200), address, origin: origin?.slice(0, 200) };
 }
 
 export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList): RequestHead {
@@ -37,6 +41,7 @@ export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList
   const host = req.getHeader("host");
   const scheme = (behindProxy && header("x-forwarded-proto")) || "http";
   return {
+    id: idOf(req.getHeader("x-request-id")),
     method: req.getMethod().toUpperCase(),
     path: req.getUrl(),
     query: new URLSearchParams(req.getQuery() ?? ""),
@@ -47,11 +52,17 @@ export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList
     protocols: list(req.getHeader("sec-websocket-protocol")),
     contentType: header("content-type"),
     idempotencyKey: header("idempotency-key"),
+    traceparent: header("traceparent"),
     accept: header("accept"),
     lastEventId: header("last-event-id"),
     address: behindProxy ? clientAddress(trusted, peer, headerLines(req, "x-forwarded-for")) : peer,
     ownOrigin: `${scheme}://${host}`,
   };
+}
+
+/** What is longer, or could be taken for something else in a log, is not passed on. */
+function idOf(given: string): string {
+  return /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
 }
 
 /** A header that may come in several lines: `getHeader` knows the first alone, which can be the client's own. */

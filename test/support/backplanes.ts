@@ -44,6 +44,7 @@ function ear(make: (events: BackplaneEvents) => Backplane): Ear {
       refused: (reason) => expect.unreachable(`refused a payload: ${reason}`),
       interrupted: () => void made.interruptions++,
       revoked: (revocation, until) => void made.revocations.push([revocation, until]),
+      historyForgotten: () => {},
       forgotten: () => {},
     }),
   };

@@ -19,7 +19,7 @@ import { Refusals } from "../../src/session/refusals.ts";
 
 import { Sessions } from "../../src/session/sessions.ts";
 import { Users } from "../../src/session/users.ts";
-import { FakeFeed } from "./feed.ts";
+import { FakeFeed, NOBODY_COUNTS } from "./feed.ts";
 import { claims, SECRET, tokenWith } from "./forge.ts";
 import { memoryLog } from "./log.ts";
 import { nextTick } from "./turns.ts";
@@ -185,7 +185,7 @@ export class Node implements Outlet, Edge {
   constructor(options: ContextOptions = {}, feed = new FakeFeed()) {
     const { log, lines } = memoryLog();
     this.feed = feed;
-    this.hub = new Hub(feed, [this], 1024 * 1024, this.continuity);
+    this.hub = new Hub(feed, [this], 1024 * 1024, this.continuity, NOBODY_COUNTS);
     this.lines = lines;
     this.users = new Users(options.maxConnectionsPerUser ?? 0, {
       countConnections: async (counts) =>

@@ -108,3 +108,6 @@ export class FakeFeed implements Feed {
     return found;
   }
 }
+
+/** Of a node that is alone. */
+export const NOBODY_COUNTS = { countSubscribers: async () => {} };

@@ -49,7 +49,7 @@ export class HistoryLog {
   }
 
   /** @throws {RequestError} key_reused @throws {Error} of Redis */
-  async publish({ channel, type, data, sender, except, key }: Publication): Promise<Published> {
+  async publish({ channel, type, data, sender, except, key, traceparent }: Publication): Promise<Published> {
     const isText = typeof data === "string";
     const args = [
       type,
@@ -59,6 +59,7 @@ export class HistoryLog {
       except ?? "",
       key?.name ?? "",
       key?.scope ?? "",
+      traceparent ?? "",
     ];
     const answer = await this.#call("tidegate_append", channel, args);
     const [id, listeners, repeated] = answer as [Buffer, number, number];
@@ -91,6 +92,11 @@ export class HistoryLog {
   async fork(channel: string, { epoch, offset, check }: Position): Promise<Position | undefined> {
     const head = (await this.#call("tidegate_fork", channel, [epoch, offset, check])) as Buffer;
     return parseId(head.toString("latin1"));
+  }
+
+  async forget(channel: string): Promise<Position | undefined> {
+    const beginning = (await this.#call("tidegate_forget", channel, [])) as Buffer;
+    return parseId(beginning.toString("latin1"));
   }
 
   async readAfter(channel: string, offset: number, limit: number): Promise<Page> {

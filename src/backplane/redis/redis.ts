@@ -1,12 +1,14 @@
 import { Redis } from "ioredis";
 import type { Logger } from "pino";
 import type { Keeps, Page } from "../../hub/feed.ts";
+import type { ChannelCount, ChannelsQuery } from "../../protocol/audience.ts";
 import { RequestError } from "../../protocol/codes.ts";
 import type { Position } from "../../protocol/position.ts";
 import type { Attendance, Members } from "../../protocol/presence.ts";
 import type { Publication, Published } from "../../protocol/publication.ts";
 import type { Backplane, BackplaneEvents } from "../backplane.ts";
 import { type HistoryRule, historyOf } from "../history.ts";
+import { RedisAudience } from "./audience.ts";
 import { RedisCensus } from "./census.ts";
 import { unseal } from "./envelope.ts";
 import { Functions, RedisTooOld } from "./functions.ts";
@@ -57,6 +59,7 @@ export class RedisBackplane implements Backplane {
   readonly #census: RedisCensus;
   readonly #history: HistoryLog;
   readonly #roster: RedisRoster;
+  readonly #audience: RedisAudience;
   /** What was logged of the present outage: attempts repeat, and two connections fail in turn. */
   readonly #problems = new Set<string>();
   #closed = false;
@@ -83,6 +86,7 @@ export class RedisBackplane implements Backplane {
     this.#census = new RedisCensus(this.#commands, prefix, options.instance, events.forgotten);
     const functions = new Functions(this.#commands);
     this.#roster = new RedisRoster(functions, prefix, options.instance, events.forgotten);
+    this.#audience = new RedisAudience(functions, prefix, options.instance);
     this.#history = new HistoryLog(functions, {
       prefix,
       rules: options.history,
@@ -103,6 +107,11 @@ export class RedisBackplane implements Backplane {
       this.#probe.send();
       void this.#refuseCluster();
     });
+  }
+
+  /** Where it is told whose history was deleted. */
+  get #forgotten(): string {
+    return `${this.#options.prefix}.forgotten`;
   }
 
   get probeMs(): number {
@@ -166,6 +175,18 @@ export class RedisBackplane implements Backplane {
     return await this.#orUnavailable(this.#roster.members(channel, after, limit));
   }
 
+  async forget(channel: string): Promise<Position | undefined> {
+    return await this.#orUnavailable(this.#history.forget(channel));
+  }
+
+  async countSubscribers(counts: readonly (readonly [string, number])[]): Promise<void> {
+    return await this.#orUnavailable(this.#audience.report(counts));
+  }
+
+  async channels(query: ChannelsQuery): Promise<readonly ChannelCount[]> {
+    return await this.#orUnavailable(this.#audience.page(query));
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#probe.stop();
@@ -211,7 +232,7 @@ export class RedisBackplane implements Backplane {
     this.#caughtUp = false;
     try {
       await this.#probe.subscribe();
-      await this.#subscriber.subscribe(this.#revocations.name);
+      await this.#subscriber.subscribe(this.#revocations.name, this.#forgotten);
       await this.#subscriptions.renew();
       this.#renewed = true;
       this.#probe.send();
@@ -267,7 +288,9 @@ export class RedisBackplane implements Backplane {
   }
 
   #receiveInternal(redisChannel: Buffer, payload: Buffer): void {
-    if (redisChannel.toString("latin1") === this.#revocations.name) this.#revocations.receive(payload);
+    const name = redisChannel.toString("latin1");
+    if (name === this.#revocations.name) this.#revocations.receive(payload);
+    else if (name === this.#forgotten) this.#options.events.historyForgotten(payload.toString("latin1"));
     else this.#probe.receive(payload);
   }
 

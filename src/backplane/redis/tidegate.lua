@@ -14,6 +14,10 @@ and on a channel that has presence
   tidegate.present:{tidegate:chat-1}  hash: user → info (JSON) or nothing, then "\n" instance of each node where the user is
   tidegate.holds:<instance>           sorted set, all of score 0: <channel> "\n" <user>, what a node has said of its users
   tidegate.holders                    sorted set: instance → until when it is believed to live, ms since 1970
+and for the list of channels
+  tidegate.nodes                      sorted set: instance → when it was heard of last, ms since 1970
+  tidegate.audience:<instance>        hash: channel → subscribers there
+  tidegate.audible:<instance>         sorted set, all of score 0, so by name: the channels of that hash
 
 An id is <epoch>-<check>:<offset>. An envelope is
   version "1" · kind "t" or "b" · the connection that must not hear it · ";" id ";" check of the event before · "\n" · frame
@@ -22,7 +26,7 @@ before: who holds the newest sees whether the next belongs behind it.
 
 Errors begin with TIDEGATE and a code of PROTOCOL.md, section 8. ]]
 
-local VERSION = 1
+local VERSION = 2
 local META_MS = 24 * 3600 * 1000 -- how much longer than its events the position of a channel is known
 local KEY_MS = 5 * 60 * 1000
 local PRESENT_MS = 3600 * 1000 -- of members nobody speaks of any more; nodes speak of theirs every ten minutes
@@ -53,9 +57,15 @@ local function names(key)
   }
 end
 
+local DEFAULT_POLICY = { bytes = 65536, history = { { '*', 1000, 600000 } } }
+-- Of the policy that was read last: it changes with a release, and is needed with every event.
+local known_json, known_policy
+
 local function policy_of(prefix)
   local json = redis.call('GET', prefix .. '.policy')
-  return json and cjson.decode(json) or { bytes = 65536, history = { { '*', 1000, 600000 } } }
+  if not json then return DEFAULT_POLICY end
+  if json ~= known_json then known_json, known_policy = json, cjson.decode(json) end
+  return known_policy
 end
 
 --- How many events a channel keeps (0: none), and for how many milliseconds.
@@ -146,6 +156,7 @@ local function append(name, policy, event)
     header = header .. ';' .. id .. ';' .. before
   end
   head = head .. ',"timestamp":"' .. timestamp(seconds, micros) .. '"'
+  if event.trace ~= '' then head = head .. ',"traceparent":"' .. event.trace .. '"' end
   local tail = event.sender == '' and '}' or ',"sender":' .. event.sender .. '}'
   local frame
   if event.kind == 'b' then
@@ -224,25 +235,32 @@ local function is_json(data)
   return true
 end
 
+local function is_trace(text)
+  local hex = string.match(text, '^%x%x%-(%x+%-%x+)%-%x%x$')
+  return hex and #text == 55 and string.sub(hex, 33, 33) == '-' and not string.find(text, '%u')
+end
+
 --[[ tidegate_publish: for any client.
 KEYS  the channel, such as tidegate:chat-1
-ARGV  type ('' for message), data (JSON), idempotency key (optional; 1 to 128 bytes, remembered for five minutes)
+ARGV  type ('' for message), data (JSON), and optional: idempotency key (1 to 128 bytes, remembered for five minutes; ''
+      for none in front of the next), traceparent (W3C Trace Context)
 Returns the id, the same for the same key and event; '' on a channel that keeps no history. ]]
 local function publish(keys, args)
   local name = #keys == 1 and names(keys[1])
   if not name then return fail('bad_channel', 'KEYS is one <prefix>:<channel>') end
-  if #args < 2 or #args > 3 then return fail('bad_event', 'ARGV is type, data and, if you like, an idempotency key') end
-  local kind, data, key = args[1], args[2], args[3] or ''
+  if #args < 2 or #args > 4 then return fail('bad_event', 'ARGV is type, data, idempotency key, traceparent; the last two optional') end
+  local kind, data, key, trace = args[1], args[2], args[3] or '', args[4] or ''
   if kind == '' then kind = 'message' end
   if string.find(name.channel, '^job:') then return fail('reserved_channel', 'job: belongs to the gateway') end
   if #kind > 64 or not string.find(kind, '^%a[%w_.:-]*$') or RESERVED[kind] then
     return fail('bad_event', 'type matches [A-Za-z][A-Za-z0-9_.:-]{0,63} and is no control word')
   end
-  if args[3] and (#key < 1 or #key > 128) then return fail('bad_key', 'an idempotency key has 1 to 128 bytes') end
+  if #key > 128 or (key == '' and #args == 3) then return fail('bad_key', 'an idempotency key has 1 to 128 bytes') end
+  if trace ~= '' and not is_trace(trace) then return fail('bad_event', 'traceparent is a W3C trace context') end
   local policy = policy_of(name.prefix)
   if #data > policy.bytes then return fail('too_big', 'data is over ' .. policy.bytes .. ' bytes') end
   if not is_json(data) then return fail('bad_event', 'data is not strict JSON in UTF-8') end
-  local event = { type = kind, data = data, kind = 't', sender = '', except = '' }
+  local event = { type = kind, data = data, kind = 't', sender = '', except = '', trace = trace }
   local id, failure = append_once(name, policy, event, key, '')
   return id or failure
 end
@@ -250,11 +268,11 @@ end
 --[[ tidegate_append: for nodes, which have checked everything.
 KEYS  the channel
 ARGV  type, data, kind (t or b), sender (JSON or ''), the connection that must not hear it or '', idempotency key or '',
-      whose key
+      whose key, traceparent or '' (releases before this one leave it out)
 Returns id, how many nodes heard it, 1 when the key had been used for it before. ]]
 local function append_checked(keys, args)
   local name = names(keys[1])
-  local event = { type = args[1], data = args[2], kind = args[3], sender = args[4], except = args[5] }
+  local event = { type = args[1], data = args[2], kind = args[3], sender = args[4], except = args[5], trace = args[8] or '' }
   local id, heard, again = append_once(name, policy_of(name.prefix), event, args[6], args[7])
   return id and { id, heard, again and 1 or 0 } or heard
 end
@@ -336,7 +354,7 @@ end
 
 local function tell(name, policy, kind, user, info)
   local data = '{"user":' .. json_of(user) .. (info == '' and '}' or ',"info":' .. info .. '}')
-  append(name, policy, { type = kind, data = data, kind = 't', sender = '', except = '' })
+  append(name, policy, { type = kind, data = data, kind = 't', sender = '', except = '', trace = '' })
 end
 
 --- Somebody is in a channel by one node more. The first makes a member; the info that came with it stays.
@@ -481,6 +499,72 @@ local function fork(keys, args)
   return id_of(epoch, check, head)
 end
 
+--[[ tidegate_forget: deletes the history of a channel. Whoever resumes from before, or is subscribed, is told.
+KEYS  the channel
+Returns the id of the new beginning; '' on a channel that keeps no history. ]]
+local function forget(keys)
+  local name = names(keys[1])
+  local size, keep = history_of(policy_of(name.prefix), name.channel)
+  redis.call('DEL', name.log)
+  redis.call('DEL', name.meta)
+  if size == 0 then return '' end
+  local seconds, micros = now()
+  local epoch, offset, check = position(name, seconds, micros)
+  redis.call('PEXPIRE', name.meta, keep + META_MS)
+  redis.call('PUBLISH', name.prefix .. '.forgotten', name.channel)
+  return id_of(epoch, check, offset)
+end
+
+--[[ tidegate_audience: for nodes. How many subscribers channels have on a node.
+ARGV  prefix, the node's instance, then of each: channel, count (0: none any more) ]]
+local function audience(_, args)
+  local counts, names_here = args[1] .. '.audience:' .. args[2], args[1] .. '.audible:' .. args[2]
+  for i = 3, #args, 2 do
+    if args[i + 1] == '0' then
+      redis.call('HDEL', counts, args[i])
+      redis.call('ZREM', names_here, args[i])
+    else
+      redis.call('HSET', counts, args[i], args[i + 1])
+      redis.call('ZADD', names_here, 0, args[i])
+    end
+  end
+  redis.call('PEXPIRE', counts, PRESENT_MS)
+  redis.call('PEXPIRE', names_here, PRESENT_MS)
+end
+
+--[[ tidegate_channels: those that have a subscriber on any node that lives, by name.
+ARGV  prefix, a channel, behind which to begin, or '' for the first; what names begin with, or ''; how many
+Returns channel and subscribers of each. ]]
+local function channels(_, args)
+  local prefix, after, beginning, limit = args[1], args[2], args[3], tonumber(args[4])
+  local from = after >= beginning and after ~= '' and '(' .. after or beginning ~= '' and '[' .. beginning or '-'
+  local to = beginning ~= '' and '(' .. beginning .. '\255' or '+'
+  local nodes = redis.call('ZRANGE', prefix .. '.nodes', now_ms() - LIFE_MS, '+inf', 'BYSCORE')
+  local found, seen = {}, {}
+  for _, node in ipairs(nodes) do
+    for _, channel in ipairs(redis.call('ZRANGE', prefix .. '.audible:' .. node, from, to, 'BYLEX', 'LIMIT', 0, limit)) do
+      if not seen[channel] then
+        seen[channel] = 0
+        table.insert(found, channel)
+      end
+    end
+  end
+  table.sort(found)
+  local page = { unpack(found, 1, math.min(limit, #found)) }
+  if #page == 0 then return {} end
+  for _, node in ipairs(nodes) do
+    for i, count in ipairs(redis.call('HMGET', prefix .. '.audience:' .. node, unpack(page))) do
+      seen[page[i]] = seen[page[i]] + (tonumber(count or 0) or 0)
+    end
+  end
+  local answer = {}
+  for _, channel in ipairs(page) do
+    table.insert(answer, channel)
+    table.insert(answer, seen[channel])
+  end
+  return answer
+end
+
 --[[ tidegate_hello: what a node says when it comes, and every few seconds.
 ARGV  prefix, the policy, 1 when it is to count also where there is another, random bytes ]]
 local function hello(_, args)
@@ -505,5 +589,8 @@ redis.register_function('tidegate_absent', absent)
 redis.register_function('tidegate_members', members)
 redis.register_function('tidegate_beat', beat)
 redis.register_function('tidegate_fork', fork)
+redis.register_function('tidegate_forget', forget)
+redis.register_function('tidegate_audience', audience)
+redis.register_function('tidegate_channels', channels)
 redis.register_function('tidegate_hello', hello)
 redis.register_function('tidegate_version', version)

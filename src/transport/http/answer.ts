@@ -40,22 +40,31 @@ const EXTRA: Partial<Record<Code, Record<string, string>>> = {
   upgrade_required: { upgrade: "websocket", connection: "Upgrade", "sec-websocket-version": "13" },
 };
 
+export interface Problem {
+  readonly status: number;
+  readonly [member: string]: unknown;
+}
+
 /** RFC 9457. `detail` says which rule; never what the caller sent as a secret. */
-function problem(error: RequestError, hints: boolean): Answer {
+export function problemBody(error: RequestError, hints: boolean): Problem {
   const row = CODES[error.code];
-  const status = "status" in row ? row.status : 400;
-  const body = {
+  return {
     type: `urn:tidegate:problem:${error.code}`,
     title: row.title,
-    status,
+    status: "status" in row ? row.status : 400,
     code: error.code,
     ...(error.message === row.title ? {} : { detail: error.message }),
+    ...(error.channel === undefined ? {} : { channel: error.channel }),
     ...(hints && error.help !== undefined ? { hint: error.help } : {}),
     temporary: row.temporary,
   };
-  const retry: Record<string, string> = row.temporary ? { "retry-after": "1" } : {};
+}
+
+function problem(error: RequestError, hints: boolean): Answer {
+  const body = problemBody(error, hints);
+  const retry: Record<string, string> = CODES[error.code].temporary ? { "retry-after": "1" } : {};
   return {
-    status,
+    status: body.status,
     headers: {
       "content-type": "application/problem+json",
       "cache-control": "no-store",
@@ -75,6 +84,7 @@ const STATUS_TEXT: Record<number, string> = {
   200: "OK",
   201: "Created",
   204: "No Content",
+  207: "Multi-Status",
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",

@@ -4,19 +4,21 @@ import type { Answer } from "./answer.ts";
 
 type Headed = Pick<Answer, "headers">;
 
-/** Lets the pages of allowed origins read an answer. `Vary` always, or a cache gives one origin's answer to another. */
+/** Says which request it answers, and lets the pages of allowed origins read it. `Vary` always, or a cache gives one origin's answer to another. */
 export function withCors<T extends Headed>(
   answer: T,
-  { origin, ownOrigin }: RequestHead,
+  { id, origin, ownOrigin }: RequestHead,
   rule: OriginRule,
 ): T {
+  const own = { "x-request-id": id };
   if (origin === undefined || !isOriginAllowed(rule, origin, ownOrigin))
-    return withHeaders(answer, { vary: "Origin" });
+    return withHeaders(answer, { ...own, vary: "Origin" });
   return withHeaders(answer, {
+    ...own,
     vary: "Origin",
     "access-control-allow-origin": origin,
     "access-control-allow-credentials": "true",
-    "access-control-expose-headers": "Retry-After, WWW-Authenticate",
+    "access-control-expose-headers": "Retry-After, WWW-Authenticate, X-Request-Id",
   });
 }
 
@@ -27,7 +29,8 @@ export function preflight(methods: string): Answer {
     headers: {
       allow: methods,
       "access-control-allow-methods": methods,
-      "access-control-allow-headers": "Authorization, Content-Type, Idempotency-Key, Last-Event-ID",
+      "access-control-allow-headers":
+        "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id, Traceparent",
       "access-control-max-age": "600",
     },
     body: "",

@@ -22,6 +22,8 @@ export interface Route {
   /** As uWebSockets.js calls it. */
   readonly method: "get" | "post" | "del";
   readonly path: string;
+  /** Bytes of a body, where it may be longer than elsewhere. */
+  readonly maxBodyBytes?: number;
   handle(request: Request): Answer | Promise<Answer | Opening>;
 }
 
@@ -44,8 +46,12 @@ export function serveHttp(app: TemplatedApp, routes: readonly Route[], options: 
   for (const path of new Set(routes.map((route) => route.path))) {
     const here = routes.filter((route) => route.path === path);
     const params = path.match(/:\w+/g)?.length ?? 0;
-    for (const { method, handle } of here) {
-      app[method](path, (res, req) => answerRequest(res, req, params, handle, options, method === "post"));
+    for (const { method, handle, maxBodyBytes = options.maxBodyBytes } of here) {
+      const bodyBytes = method === "post" ? maxBodyBytes : undefined;
+      const answer = (res: HttpResponse, req: HttpRequest) =>
+        answerRequest(res, req, params, handle, options, bodyBytes);
+      app[method](path, answer);
+      if (method === "get") app.head(path, answer); // RFC 9110, 9.3.2
     }
     const methods = [...here.map(({ method }) => METHODS[method]), "OPTIONS"].join(", ");
     app.options(path, (res, req) => answerRequest(res, req, 0, () => preflight(methods), options));
@@ -57,7 +63,7 @@ export function serveHttp(app: TemplatedApp, routes: readonly Route[], options: 
   app.any("/*", (res, req) => answerRequest(res, req, 0, notFound, options));
 }
 
-const METHODS = { get: "GET", post: "POST", del: "DELETE" };
+const METHODS = { get: "GET, HEAD", post: "POST", del: "DELETE" };
 
 function methodNotAllowed(allow: string): Answer {
   const answer = problemOf(new RequestError("method_not_allowed"), false);
@@ -74,14 +80,14 @@ function answerRequest(
   paramCount: number,
   handle: Route["handle"],
   options: HttpOptions,
-  hasBody = false,
+  maxBodyBytes?: number,
 ): void {
   const { log, refusals, requests } = options;
   const head = readHead(res, req, options.trustedProxies);
   const rawParams = Array.from({ length: paramCount }, (_, i) => req.getParameter(i) ?? "");
   const aborted = new AbortController();
   res.onAborted(() => aborted.abort());
-  const body = hasBody ? readBody(res, options.maxBodyBytes, aborted.signal) : undefined;
+  const body = maxBodyBytes === undefined ? undefined : readBody(res, maxBodyBytes, aborted.signal);
   const answer = async (): Promise<Answer | Opening> => {
     try {
       checkOrigin(head, options.origins);
@@ -94,7 +100,10 @@ function answerRequest(
     }
   };
   const begin = (opening: Opening): void => {
-    if (aborted.signal.aborted) return opening.closed();
+    const isHead = head.method === "HEAD";
+    if (isHead || aborted.signal.aborted) opening.closed();
+    if (aborted.signal.aborted) return;
+    if (isHead) return write(res, { ...opening, body: "" }, true);
     aborted.signal.addEventListener("abort", () => opening.closed());
     start(res, opening);
   };

@@ -5,7 +5,7 @@ import { formatId, type Position, parseId } from "../../protocol/position.ts";
 import type { Connection } from "../../session/connection.ts";
 import type { Session } from "../../session/session.ts";
 import type { ConnectionCounts } from "../counts.ts";
-import type { Beating } from "../heartbeat.ts";
+import type { Beating, Heartbeat } from "../heartbeat.ts";
 import type { Queue } from "../queues.ts";
 import type { HttpResponse } from "../uws.ts";
 import { controlBlock, HEARTBEAT, idLine, retry } from "./blocks.ts";
@@ -32,6 +32,16 @@ export interface Streams {
   flushSoon(connection: SseConnection): void;
 }
 
+/** What all event streams of a node share. */
+export interface SseContext {
+  readonly streams: Streams;
+  /** Those on it count as connections. */
+  readonly heartbeat: Pick<Heartbeat<SseConnection>, "add" | "remove">;
+  readonly counts: ConnectionCounts;
+  /** 0: no limit. */
+  readonly maxQueuedBytes: number;
+}
+
 /**
  * Bytes in one write. uWebSockets.js keeps what the kernel does not take, however much it is, so what waits for a slow
  * client waits here and is given to it piece by piece.
@@ -40,20 +50,21 @@ const PIECE_BYTES = 32 * 1024;
 /** For a client that is told why its stream ends, to take what is queued. */
 const LINGER_MS = 4_000;
 
-/** An event stream over HTTP as a session's connection. Its response is gone after `onClose`: never touched again. */
+/**
+ * An event stream over HTTP as a session's connection. It has its place on the node from the beginning, and a response
+ * once its channels are subscribed, which is gone after `onClose`: never touched again.
+ */
 export class SseConnection implements Connection, Beating, Queue {
   readonly transport = "sse";
   readonly id: string;
   /** Set right after construction: a session needs its connection first. */
   session!: Session;
-  /** Its place on the heartbeat's wheel. */
-  slot = -1;
   /** A stream has no way back: whether somebody is there, the network alone can tell. */
   readonly awaitsPong = false;
   readonly #track: Track;
-  readonly #streams: Streams;
-  readonly #counts: ConnectionCounts;
-  readonly #maxQueuedBytes: number;
+  readonly #context: SseContext;
+  /** Its place on the heartbeat's wheel. */
+  readonly #slot: number;
   #response: HttpResponse | undefined;
   /** What came before the stream was open. */
   #early: (() => void)[] | undefined = [];
@@ -63,24 +74,24 @@ export class SseConnection implements Connection, Beating, Queue {
   /** What the last write has left with uWebSockets.js, at most; 0 while the client keeps up. */
   #stuck = 0;
   #isFlushing = false;
+  #isOver = false;
   #reason: CloseReason | undefined;
   #linger: NodeJS.Timeout | undefined;
   /** Those that wait for the client to take what it was sent. */
   #drained: Set<() => void> | undefined;
 
-  constructor(id: string, track: Track, streams: Streams, maxQueuedBytes: number, counts: ConnectionCounts) {
+  constructor(id: string, track: Track, context: SseContext) {
     this.id = id;
     this.#track = track;
-    this.#streams = streams;
-    this.#maxQueuedBytes = maxQueuedBytes;
-    this.#counts = counts;
+    this.#context = context;
+    this.#slot = context.heartbeat.add(this);
   }
 
   /** The head is written. Goes on with `id`, so that also a client that gets nothing more can come back to here. */
   open(response: HttpResponse, retryMs: number): void {
     this.#response = response;
-    this.#streams.add(this);
-    this.#counts.opened++;
+    this.#context.streams.add(this);
+    this.#context.counts.opened++;
     response.onWritable(() => {
       this.#onWritable();
       return true;
@@ -92,12 +103,16 @@ export class SseConnection implements Connection, Beating, Queue {
     for (const put of early) put();
   }
 
-  /** The client, or the network, ended it; or nobody is there any more when it was to be opened. */
+  /** It is over, however: by the client, the network or this node, before it was open or after. */
   onClose(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const { heartbeat, streams, counts } = this.#context;
+    heartbeat.remove(this, this.#slot);
     if (this.#response) {
       this.#response = undefined;
-      this.#streams.remove(this);
-      this.#counts.closed.add(this.#reason ?? "client"); // whether it went or was cut off, nobody can tell
+      streams.remove(this);
+      counts.closed.add(this.#reason ?? "client"); // whether it went or was cut off, nobody can tell
     }
     clearTimeout(this.#linger);
     this.#queue.length = 0;
@@ -113,11 +128,11 @@ export class SseConnection implements Connection, Beating, Queue {
   }
 
   join(channel: string): void {
-    if (!this.#reason) this.#streams.join(this, channel);
+    if (!this.#reason) this.#context.streams.join(this, channel);
   }
 
   leave(channel: string): void {
-    this.#streams.leave(this, channel);
+    this.#context.streams.leave(this, channel);
   }
 
   /** It is where its subscription begins. */
@@ -150,30 +165,38 @@ export class SseConnection implements Connection, Beating, Queue {
   sendText(): void {}
 
   sendEvents(events: readonly EncodedEvent[]): void {
-    if (this.#early) {
-      this.#earlyBytes += events.reduce((sum, { text }) => sum + text.length, 0);
-      return void this.#early.push(() => this.sendEvents(events));
-    }
     let bytes = 0;
     for (const event of events) bytes += this.deliver(event);
-    this.#streams.handOnEvents(events.length, bytes);
+    this.#context.streams.handOnEvents(events.length, bytes);
   }
 
-  /** @returns the bytes of its block */
+  /** @returns the bytes of its block, or about as many */
   deliver(event: EncodedEvent): number {
+    if (this.#early) return this.#keep(event, this.#early);
     const block = this.#track.block(event);
     this.#put(block);
     return block.length;
   }
 
+  /** Some channels are there before others: what comes meanwhile comes behind the beginning. */
+  #keep(event: EncodedEvent, early: (() => void)[]): number {
+    const { maxQueuedBytes } = this.#context;
+    const { length } = event.text;
+    early.push(() => void this.deliver(event));
+    this.#earlyBytes += length;
+    if (maxQueuedBytes > 0 && this.#earlyBytes > maxQueuedBytes) this.close("slow");
+    return length;
+  }
+
   #put(block: Uint8Array): void {
     if (this.#reason || !this.#response) return;
+    const { maxQueuedBytes } = this.#context;
     this.#queue.push(block);
     this.#queued += block.length;
-    if (this.#stuck > 0 && this.#maxQueuedBytes > 0 && this.#queued > this.#maxQueuedBytes) return this.cut();
+    if (this.#stuck > 0 && maxQueuedBytes > 0 && this.#queued > maxQueuedBytes) return this.cut();
     if (this.#isFlushing) return;
     this.#isFlushing = true;
-    this.#streams.flushSoon(this);
+    this.#context.streams.flushSoon(this);
   }
 
   /** Writes what this turn has brought, each write in a cork of its own: several in one lose bytes under backpressure. */
@@ -181,6 +204,7 @@ export class SseConnection implements Connection, Beating, Queue {
     this.#isFlushing = false;
     while (this.#response && this.#queue.length > 0 && this.#stuck === 0) this.#writePiece(this.#response);
     if (this.#reason && this.#queue.length === 0 && this.#stuck === 0) this.#finish();
+    else if (this.#stuck === 0) this.#wakeDrained();
   }
 
   #writePiece(response: HttpResponse): void {

@@ -9,28 +9,27 @@ import { parseId } from "../../protocol/position.ts";
 import { Session, type SessionContext } from "../../session/session.ts";
 import type { Begun } from "../../session/subscriptions.ts";
 import { type AdmissionRules, admit, checkRoom } from "../admission.ts";
-import type { ConnectionCounts } from "../counts.ts";
-import type { Heartbeat } from "../heartbeat.ts";
 import type { Answer, Opening } from "../http/answer.ts";
 import type { Request } from "../http/http.ts";
 import type { RequestHead } from "../request.ts";
 import { controlBlock, retry } from "./blocks.ts";
-import { SseConnection } from "./connection.ts";
-import type { SseStreams } from "./streams.ts";
+import { SseConnection, type SseContext, type Track } from "./connection.ts";
 import { ChannelTrack, CursorTrack } from "./tracks.ts";
 
-export interface SseOptions {
+export interface SseOptions extends SseContext {
   readonly rules: AdmissionRules;
   readonly session: SessionContext;
-  readonly streams: SseStreams;
-  readonly heartbeat: Pick<Heartbeat<SseConnection>, "add" | "remove">;
-  readonly counts: ConnectionCounts;
-  readonly maxQueuedBytes: number;
   /** When a client that was cut off comes back. */
   readonly reconnectMs: { readonly min: number; readonly max: number };
   refused(code: string): void;
   resumed(result: "resumed" | LossReason): void;
   connectionId(): string;
+}
+
+/** Where a stream begins in each of its channels, undefined: now; and how it writes where it has come to. */
+interface Way {
+  readonly starts: readonly (Start | undefined)[];
+  readonly track: Track;
 }
 
 /** Channels of one stream: each has its place in every id. */
@@ -61,10 +60,11 @@ export class Sse {
 
   /** One channel: the id of a block is its event's. @throws {RequestError} */
   ofChannel(request: Request, channel: string): Promise<Answer | Opening> {
-    return this.#answer(request.head, [channel], new ChannelTrack(), (id) => {
+    return this.#answer(request.head, [channel], (id) => {
+      if (id === undefined) return { starts: last(request.head, [channel]), track: new ChannelTrack() };
       const since = parseId(id);
       if (!since) throw new RequestError("bad_since", "`Last-Event-ID` is the id of an event", { channel });
-      return [{ since }];
+      return { starts: [{ since }], track: new ChannelTrack(since) };
     });
   }
 
@@ -74,21 +74,22 @@ export class Sse {
     const wrong = channels.length === 0 || channels.length > MAX_CHANNELS;
     if (wrong) throw new RequestError("bad_frame", `query \`channel\`: 1 to ${MAX_CHANNELS} channels`);
     if (!channels.every(isChannel)) throw new RequestError("bad_channel");
-    return this.#answer(head, channels, new CursorTrack(channels), (id) => startsOf(id, channels));
+    return this.#answer(head, channels, (id) => ({
+      starts: id === undefined ? last(head, channels) : startsOf(id, channels),
+      track: new CursorTrack(channels, id),
+    }));
   }
 
   async #answer(
     head: RequestHead,
     channels: readonly string[],
-    track: ChannelTrack | CursorTrack,
-    startsOf: (id: string) => readonly (Start | undefined)[],
+    wayFrom: (id: string | undefined) => Way,
   ): Promise<Answer | Opening> {
     try {
-      const id = lastEventId(head);
-      const starts = id === undefined ? last(head, channels) : startsOf(id);
+      const way = wayFrom(lastEventId(head));
       const identity = await admit(head, this.#options.rules);
       if (!identity) throw new RequestError("token_missing");
-      return await this.#open(identity, channels, starts, track);
+      return await this.#open(identity, channels, way);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       this.#options.refused(error.code);
@@ -97,21 +98,11 @@ export class Sse {
     }
   }
 
-  async #open(
-    identity: Identity,
-    channels: readonly string[],
-    starts: readonly (Start | undefined)[],
-    track: ChannelTrack | CursorTrack,
-  ): Promise<Opening> {
-    const { streams, maxQueuedBytes, counts, heartbeat } = this.#options;
-    const connection = new SseConnection(
-      this.#options.connectionId(),
-      track,
-      streams,
-      maxQueuedBytes,
-      counts,
-    );
-    const session = new Session(this.#options.session, connection, identity);
+  async #open(identity: Identity, channels: readonly string[], { starts, track }: Way): Promise<Opening> {
+    const { session: context, rules } = this.#options;
+    checkRoom(rules); // others came while a key was fetched
+    const connection = new SseConnection(this.#options.connectionId(), track, this.#options);
+    const session = new Session(context, connection, identity);
     connection.session = session;
     session.begin();
     try {
@@ -119,23 +110,16 @@ export class Sse {
       await Promise.all(
         channels.map((channel, i) => this.#subscribe(session, connection, channel, starts[i])),
       );
-      checkRoom(this.#options.rules);
       if (connection.refusal) throw new RequestError(connection.refusal);
     } catch (error) {
-      session.end();
+      connection.onClose();
       throw error;
     }
     return {
       status: 200,
       headers: HEADERS,
-      open: (response) => {
-        connection.slot = heartbeat.add(connection);
-        connection.open(response, this.#retryMs());
-      },
-      closed: () => {
-        if (connection.slot >= 0) heartbeat.remove(connection, connection.slot);
-        connection.onClose();
-      },
+      open: (response) => connection.open(response, this.#retryMs()),
+      closed: () => connection.onClose(),
     };
   }
 
@@ -146,9 +130,9 @@ export class Sse {
     start: Start | undefined,
   ): Promise<void> {
     const begin = ({ at, position, lost }: Begun): void => {
-      connection.begin(channel, at);
       if (start) this.#options.resumed(lost ?? "resumed");
       if (lost) connection.lost(channel, position, lost);
+      else connection.begin(channel, at);
     };
     await session.subscriptions.add(channel, start, () => session.authorise("subscribe", channel), begin);
   }

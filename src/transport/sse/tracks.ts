@@ -20,9 +20,18 @@ const partsOf = once((event) => ({
   mark: event.position && encodeMark(event.position),
 }));
 
+/*
+ * A track begins where its client was: an id is never ahead of what the client was sent, not even of the word that
+ * something is lost.
+ */
+
 /** Of a stream of one channel: the ids of its events. */
 export class ChannelTrack implements Track {
   #position: Position | undefined;
+
+  constructor(since?: Position) {
+    this.#position = since;
+  }
 
   block(event: EncodedEvent): Uint8Array {
     if (event.position) this.#position = event.position;
@@ -47,11 +56,12 @@ export class CursorTrack implements Track {
   /** The cursor and what ends its block. */
   readonly #end: Buffer;
 
-  constructor(channels: readonly string[]) {
+  /** @param id a cursor of these channels */
+  constructor(channels: readonly string[], id?: string) {
     const head = cursorHead(channels);
     const none = encodeMark(undefined);
     this.#places = new Map(channels.map((channel, i) => [channel, head.length + i * none.length]));
-    this.#end = Buffer.from(head + none.repeat(channels.length) + END, "latin1");
+    this.#end = Buffer.from((id ?? head + none.repeat(channels.length)) + END, "latin1");
   }
 
   block(event: EncodedEvent): Uint8Array {

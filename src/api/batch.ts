@@ -1,0 +1,66 @@
+import type { Identity } from "../auth/identity.ts";
+import { isChannel } from "../protocol/channel.ts";
+import { RequestError } from "../protocol/codes.ts";
+import { keyOf, traceOf } from "../protocol/commands.ts";
+import { checkComplexity, elements, isObject, type JsonLimits, member, members } from "../protocol/json.ts";
+import { type Publisher, publishedMembers } from "../session/publisher.ts";
+import { type Answer, json, problemBody } from "../transport/http/answer.ts";
+import type { Request } from "../transport/http/http.ts";
+import { jsonBody } from "./body.ts";
+import type { Caller } from "./caller.ts";
+import { eventIn } from "./events.ts";
+
+export interface BatchOptions {
+  readonly publisher: Publisher;
+  readonly jsonLimits: JsonLimits;
+  /** Of each event. */
+  readonly maxEventBytes: number;
+  /** In development mode a refusal says what would have helped. */
+  readonly hints: boolean;
+}
+
+const MAX_EVENTS = 100;
+/** Of the whole body; HAProxy's HAPROXY_MAX_BODY is no less. */
+export const MAX_BATCH_BYTES = 1024 * 1024;
+
+/**
+ * `{"events":[{"channel","type"?,"data","sender"?,"key"?,"traceparent"?},…]}` → 201 `{"results":[{"status":201,"channel","id","listeners"},…]}`
+ * in the same order; 207 when any was refused, which has a problem in its place. Those of one channel are published in order.
+ */
+export async function batch(request: Request, caller: Caller, options: BatchOptions): Promise<Answer> {
+  const identity = await caller.identify(request);
+  const { depth, keys } = options.jsonLimits;
+  const { text } = await jsonBody(request, { depth: depth && depth + 3, keys: keys * MAX_EVENTS });
+  const list = member(members(text), "events") ?? "";
+  const events = list.startsWith("[") ? elements(list) : [];
+  if (events.length === 0 || events.length > MAX_EVENTS)
+    throw new RequestError("bad_frame", `\`events\` is a list of 1 to ${MAX_EVENTS} events`);
+  const results = await Promise.all(events.map((event) => result(identity, event, options)));
+  return json(results.every(({ status }) => status === 201) ? 201 : 207, { results });
+}
+
+async function result(identity: Identity, text: string, options: BatchOptions): Promise<{ status: number }> {
+  try {
+    return { status: 201, ...(await publishOne(identity, text, options)) };
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error;
+    return problemBody(error, options.hints);
+  }
+}
+
+async function publishOne(identity: Identity, text: string, options: BatchOptions): Promise<object> {
+  const { publisher, jsonLimits, maxEventBytes } = options;
+  const value: unknown = JSON.parse(text);
+  if (!isObject(value)) throw new RequestError("bad_event", "an event is an object");
+  const { channel } = value;
+  if (!isChannel(channel)) throw new RequestError("bad_channel");
+  if (Buffer.byteLength(text) > maxEventBytes)
+    throw new RequestError("too_big", `the limit is ${maxEventBytes} bytes`, { channel });
+  checkComplexity(text, jsonLimits);
+  const event = {
+    ...eventIn(text, value, channel),
+    key: keyOf(value.key, channel),
+    ...traceOf(value.traceparent, channel),
+  };
+  return { channel, ...publishedMembers(await publisher.publish(identity, event)) };
+}
