@@ -64,18 +64,18 @@ export class Conversation {
   /** Set while `auth` is under way: what came behind it. */
   #behindAuth: Command[] | undefined;
   /** Of `?channel=`: to be subscribed as soon as somebody is there. */
-  #initial: readonly string[];
+  #initial: readonly Subscribe[];
 
   constructor(
     context: ConversationContext,
     connection: Connection,
     identity: Identity | undefined,
-    channels: readonly string[],
+    initial: readonly Subscribe[],
   ) {
     this.#context = context;
     this.#connection = connection;
     this.#session = new Session(context, connection, identity);
-    this.#initial = channels;
+    this.#initial = initial;
     this.#rate = new Rate(context.commandRate, context.commandRate * BURST_SECONDS);
   }
 
@@ -272,10 +272,10 @@ export class Conversation {
 
   #subscribeInitial(): void {
     if (!this.#session.identity) return;
-    const channels = this.#initial;
+    const initial = this.#initial;
     this.#initial = [];
-    if (!channels.every(isChannel)) this.#session.refuse(new RequestError("bad_channel"), undefined);
-    const wanted = channels.filter(isChannel).map((channel) => ({ channel, start: undefined }));
+    const wanted = initial.filter(({ channel }) => isChannel(channel));
+    if (wanted.length < initial.length) this.#session.refuse(new RequestError("bad_channel"), undefined);
     this.#subscribeAll(wanted, undefined, (frame) => this.#connection.send(frame));
   }
 

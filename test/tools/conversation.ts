@@ -269,7 +269,12 @@ export class Node implements Outlet, Edge {
   #open(identity: Identity | undefined, asked: readonly string[]): Talker {
     const connection = new FakeConnection(`c-${this.#connections.length + 1}`);
     this.#connections.push(connection);
-    connection.conversation = new Conversation(this.#context, connection, identity, asked);
+    connection.conversation = new Conversation(
+      this.#context,
+      connection,
+      identity,
+      asked.map((channel) => ({ channel, start: undefined })),
+    );
     connection.conversation.begin();
     return new Talker(this, connection);
   }

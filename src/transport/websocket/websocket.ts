@@ -2,6 +2,8 @@ import type { BlockList } from "node:net";
 import type { Logger } from "pino";
 import type { Identity } from "../../auth/identity.ts";
 import { RequestError } from "../../protocol/codes.ts";
+import type { Subscribe } from "../../protocol/commands.ts";
+import { parseCursor } from "../../protocol/cursor.ts";
 import type { Subprotocol } from "../../protocol/frames.ts";
 import { Conversation, type ConversationContext } from "../../session/conversation.ts";
 import { type AdmissionRules, admit, checkRoom } from "../admission.ts";
@@ -138,11 +140,21 @@ function upgrade(
   const { maxFrameBytes, topics, counts } = options;
   const binary = protocol === "tidegate.v1.binary";
   const connection = new WebSocketConnection(options.connectionId(), binary, maxFrameBytes, topics, counts);
-  const channels = head.query.getAll("channel");
-  connection.conversation = new Conversation(options.conversation, connection, identity, channels);
+  connection.conversation = new Conversation(options.conversation, connection, identity, initialOf(head));
   // No extensions: compression costs memory per connection, and mixes secrets with other people's text.
   const userData: UserData = { connection };
   res.upgrade(userData, key, protocol ?? "", "", context);
+}
+
+/** `?channel=…`, many times: from now on, or from where `?cursor=` of an event stream was. @throws {RequestError} bad_since */
+function initialOf({ query }: RequestHead): Subscribe[] {
+  const channels = [...new Set(query.getAll("channel"))];
+  const cursor = query.get("cursor");
+  if (!cursor) return channels.map((channel) => ({ channel, start: undefined }));
+  const marks = parseCursor(cursor, channels);
+  if (!marks)
+    throw new RequestError("bad_since", "query `cursor` is that of an event stream of these channels");
+  return channels.map((channel, i) => ({ channel, start: marks[i] && { mark: marks[i] } }));
 }
 
 function refuseHandshake(
