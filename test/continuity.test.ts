@@ -1,132 +1,23 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
-import type { Feed, Page } from "../src/hub/feed.ts";
+import type { EncodedEvent } from "../src/hub/encoded-event.ts";
 import { Hub } from "../src/hub/hub.ts";
 import { RequestError } from "../src/protocol/codes.ts";
 import type { Start } from "../src/protocol/commands.ts";
+import { cursorHead, encodeMark, type Mark, parseCursor } from "../src/protocol/cursor.ts";
 import { type LossReason, lostFrame, type ServerFrame } from "../src/protocol/frames.ts";
 import { formatId, type Position, parseId } from "../src/protocol/position.ts";
 import type { Connection } from "../src/session/connection.ts";
 import { Subscriptions } from "../src/session/subscriptions.ts";
+import { NOBODY_COUNTS } from "./tools/feed.ts";
+import { CHANNEL, World } from "./tools/world.ts";
 
 /*
  * One channel, one node, and a Redis that does what Redis can do, in every order: events are under way while the history
  * is read, connections break, the log is trimmed, goes back in time, is lost. Whatever happens, what a client is given
- * goes on where the last left off, or the client is told; and when all is quiet again it has arrived at the newest event.
+ * goes on where the last left off, or the client is told; and when all is quiet again it has arrived at the newest event,
+ * though no other follows it.
  */
-
-const CHANNEL = "chat";
-const KEEPS = { size: 6, timeMs: 3_600_000 };
-
-/** Redis, and the wire from it. */
-class World {
-  log: EncodedEvent[] = [];
-  head: Position = { epoch: "e1", check: "start", offset: 0 };
-  readonly wire: EncodedEvent[] = [];
-  connected = true;
-  readonly #questions: { ask(): void; fail(): void }[] = [];
-  readonly #answers: (() => void)[] = [];
-  #checks = 0;
-  #epochs = 1;
-
-  publish(): void {
-    const position = {
-      ...this.head,
-      check: `c${++this.#checks}`,
-      offset: this.head.offset + 1,
-    };
-    const head = {
-      type: "message",
-      channel: CHANNEL,
-      id: formatId(position),
-      timestamp: "2026-03-08T14:30:00Z",
-    };
-    const event = encode(head, "1", undefined, { position, previous: this.head.check });
-    this.head = position;
-    this.log.push(event);
-    if (this.log.length > KEEPS.size) this.log.shift();
-    if (this.connected) this.wire.push(event);
-  }
-
-  trim(count: number): void {
-    this.log.splice(0, count);
-  }
-
-  /** A replica that had not heard of the last ones becomes the master. */
-  goBack(count: number): void {
-    const lost = this.log.splice(Math.max(0, this.log.length - count));
-    const first = lost[0];
-    if (first?.position)
-      this.head = { ...first.position, offset: first.position.offset - 1, check: first.previous };
-  }
-
-  /** Somebody has heard of an event that is lost. */
-  leaveOut(): Position {
-    this.head = { ...this.head, check: `c${++this.#checks}`, offset: this.head.offset + 1 };
-    return this.head;
-  }
-
-  loseAll(): void {
-    this.log = [];
-    this.head = { epoch: `e${++this.#epochs}`, check: "start", offset: 0 };
-  }
-
-  /** As a node asks it. */
-  get feed(): Feed {
-    return {
-      subscribe: async () => {},
-      unsubscribe: () => {},
-      keeps: () => KEEPS,
-      head: () => this.#question(() => this.head),
-      fork: () => this.#question(() => this.leaveOut()),
-      readAfter: (_channel, offset, limit) =>
-        this.#question(() =>
-          this.#page(
-            this.log.filter(({ position }) => (position?.offset ?? 0) > offset),
-            limit,
-          ),
-        ),
-      readBefore: (_channel, offset, limit) =>
-        this.#question(() =>
-          this.#page(this.log.filter(({ position }) => (position?.offset ?? 0) < offset).reverse(), limit),
-        ),
-    };
-  }
-
-  #page(events: EncodedEvent[], limit: number): Page {
-    return { head: this.head, events: events.slice(0, Math.min(limit, 3)) };
-  }
-
-  /** Redis looks at its data at one time, and the answer arrives at another. */
-  #question<T>(look: () => T): Promise<T> {
-    return new Promise((resolve, reject) => {
-      this.#questions.push({
-        ask: () => {
-          const found = look();
-          this.#answers.push(() => resolve(found));
-        },
-        fail: () => reject(new RequestError("backplane_unavailable")),
-      });
-    });
-  }
-
-  look(): void {
-    this.#questions.shift()?.ask();
-  }
-
-  fail(): void {
-    this.#questions.shift()?.fail();
-  }
-
-  answer(): void {
-    this.#answers.shift()?.();
-  }
-
-  get isAsked(): boolean {
-    return this.#questions.length > 0 || this.#answers.length > 0;
-  }
-}
 
 type Heard = { readonly event: EncodedEvent } | { readonly frame: ServerFrame };
 
@@ -181,10 +72,13 @@ class Client {
   readonly #since: Position | undefined;
   /** What it has without a gap. */
   #at: Position | undefined;
+  /** After `last`: the offset behind which its first event belongs. */
+  #begins: number | undefined;
   #read = 0;
 
-  constructor(hub: Hub, start: Start | undefined) {
-    this.#since = start && "since" in start ? start.since : undefined;
+  /** @param since what `start` says, be it as a mark */
+  constructor(hub: Hub, start?: Start, since?: Position) {
+    this.#since = since;
     this.#subscriptions = new Subscriptions(hub, this.wire, 0);
     this.#subscriptions
       .add(
@@ -216,6 +110,9 @@ class Client {
   }
 
   #step({ position, previous }: EncodedEvent): void {
+    if (this.#begins !== undefined && position)
+      this.#at = { ...position, offset: this.#begins, check: previous };
+    this.#begins = undefined;
     const at = this.#at as Position;
     expect(position).toMatchObject({ epoch: at.epoch, offset: at.offset + 1 });
     expect(previous).toBe(at.check);
@@ -224,15 +121,15 @@ class Client {
 
   #told(frame: ServerFrame): void {
     if (frame.type !== "subscribed") return;
-    const id = parseId(frame.id);
-    // After `last` it begins some events before the position that it is told.
-    const missed = id && !this.#since && frame.resumed ? this.wire.heard[this.#read + 1] : undefined;
-    if (frame.resumed && this.#since) this.#at = this.#since;
-    else if (missed && "event" in missed && frame.missed) {
-      const { position, previous } = missed.event;
-      this.#at = { ...(position as Position), offset: (position?.offset ?? 0) - 1, check: previous };
-      expect(this.#at.offset).toBe((id?.offset ?? 0) - frame.missed);
-    } else this.#at = id;
+    this.#at = parseId(frame.id);
+    this.#begins = undefined;
+    if (!frame.resumed) return;
+    if (this.#since) this.#at = this.#since;
+    else if (this.#at && frame.missed) this.#begins = this.#at.offset - frame.missed;
+  }
+
+  leave(): void {
+    this.#subscriptions.end();
   }
 
   get isSubscribed(): boolean {
@@ -256,7 +153,7 @@ function nodeOf(world: World, recentBytes: number) {
     },
   };
   const counts = { holes: 0, historyReads: 0, continuityLost: { add: () => {} } };
-  const hub = new Hub(world.feed, [edge], recentBytes, counts);
+  const hub = new Hub(world.feed, [edge], recentBytes, counts, NOBODY_COUNTS);
   return { hub, clients };
 }
 
@@ -269,13 +166,17 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.constant({ do: "break" as const }) },
   { weight: 2, arbitrary: fc.constant({ do: "loseOne" as const }) },
   { weight: 3, arbitrary: fc.constant({ do: "mend" as const }) },
+  { weight: 1, arbitrary: fc.constant({ do: "check" as const }) },
+  { weight: 2, arbitrary: fc.constant({ do: "pass" as const }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("trim" as const), count: fc.nat(4) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("goBack" as const), count: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.constant({ do: "loseAll" as const }) },
   { weight: 1, arbitrary: fc.constant({ do: "stall" as const }) },
   { weight: 2, arbitrary: fc.constant({ do: "drain" as const }) },
   { weight: 2, arbitrary: fc.constant({ do: "subscribe" as const }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("leave" as const), of: fc.nat() }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("resume" as const), of: fc.nat() }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("resumeByMark" as const), of: fc.nat() }) },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant("last" as const), count: fc.integer({ min: 1, max: 8 }) }),
@@ -288,11 +189,24 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 30; i++) await Promise.resolve();
 }
 
+/** As a client has it that was given a cursor. */
+function markOf(position: Position): Mark {
+  const [mark] = parseCursor(cursorHead([CHANNEL]) + encodeMark(position), [CHANNEL]) ?? [];
+  return mark as Mark;
+}
+
+/** Longer than a round of the node's channels, and all that it waits for. */
+const QUIET_MS = 15_000;
+const A_WHILE_MS = 250;
+
 async function run(steps: readonly Step[], recentBytes: number): Promise<void> {
+  vi.clearAllTimers();
   const world = new World();
   const { hub, clients } = nodeOf(world, recentBytes);
+  hub.start();
   const published: Position[] = [world.head];
-  const act: Record<Step["do"], (of: Step) => void> = {
+  const known = (of: Step) => published[(of as { of: number }).of % published.length] as Position;
+  const act: Record<Step["do"], (of: Step) => unknown> = {
     publish: () => {
       world.publish();
       published.push(world.head);
@@ -309,11 +223,14 @@ async function run(steps: readonly Step[], recentBytes: number): Promise<void> {
       world.wire.length = 0;
     },
     // A subscriber connection that fell silent, was made anew by the server, whatever: nobody says so.
-    loseOne: () => void world.wire.shift(),
+    loseOne: () => world.wire.shift(),
     mend: () => {
       world.connected = true;
       hub.interrupted();
     },
+    check: () => hub.check(CHANNEL),
+    // Rounds ask, and what is tried again is.
+    pass: () => vi.advanceTimersByTimeAsync(1_000),
     trim: (of) => world.trim((of as { count: number }).count),
     goBack: (of) => world.goBack((of as { count: number }).count),
     loseAll: () => world.loseAll(),
@@ -323,21 +240,29 @@ async function run(steps: readonly Step[], recentBytes: number): Promise<void> {
     drain: () => {
       for (const { wire } of clients) wire.drain();
     },
-    subscribe: () => void clients.push(new Client(hub, undefined)),
-    resume: (of) => {
-      const since = published[(of as { of: number }).of % published.length] as Position;
-      clients.push(new Client(hub, { since }));
+    subscribe: () => clients.push(new Client(hub)),
+    leave: (of) => {
+      const [client] = clients.splice((of as { of: number }).of % (clients.length || 1), 1);
+      client?.leave();
     },
-    last: (of) => void clients.push(new Client(hub, { last: (of as { count: number }).count })),
+    resume: (of) => {
+      const since = known(of);
+      clients.push(new Client(hub, { since }, since));
+    },
+    resumeByMark: (of) => {
+      const since = known(of);
+      clients.push(new Client(hub, { mark: markOf(since) }, since));
+    },
+    last: (of) => clients.push(new Client(hub, { last: (of as { count: number }).count })),
   };
   for (const one of steps) {
-    act[one.do](one);
+    await act[one.do](one);
     await settle();
     for (const client of clients) client.check();
   }
-  // All is well again.
-  act.mend({ do: "mend" });
-  for (let i = 0; i < 60; i++) {
+  // All is well again, and nobody publishes any more.
+  if (!world.connected) act.mend({ do: "mend" });
+  for (let ms = 0; ms < QUIET_MS; ms += A_WHILE_MS) {
     act.drain({ do: "drain" });
     while (world.wire.length > 0) act.deliver({ do: "deliver" });
     for (let asked = 0; world.isAsked; asked++) {
@@ -346,9 +271,9 @@ async function run(steps: readonly Step[], recentBytes: number): Promise<void> {
       world.answer();
       await settle();
     }
-    if (i === 20) hub.interrupted();
-    await vi.advanceTimersByTimeAsync(100);
+    await vi.advanceTimersByTimeAsync(A_WHILE_MS);
   }
+  hub.stop();
   for (const client of clients) {
     client.check();
     if (client.isSubscribed) expect(client.at).toEqual(world.head);
@@ -356,7 +281,9 @@ async function run(steps: readonly Step[], recentBytes: number): Promise<void> {
 }
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval", "setImmediate", "performance"],
+  });
 });
 
 afterEach(() => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ContinuityCounts } from "../src/hub/channel.ts";
+import { MemoryHistory } from "../src/backplane/memory-history.ts";
+import type { ContinuityCounts } from "../src/hub/context.ts";
 import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
 import { Hub } from "../src/hub/hub.ts";
 import { FakeFeed, KEEPS_ALL, NOBODY_COUNTS } from "./tools/feed.ts";
@@ -191,5 +192,59 @@ describe("an event", () => {
     }
     await nextTick();
     expect(heard).toEqual(["x:1", "x:2", "x:3"]);
+  });
+});
+
+describe("a channel that its last listener leaves while its history is read", () => {
+  const append = (feed: FakeFeed, data: number) => {
+    const rest = { type: "message", sender: undefined, except: undefined, key: undefined };
+    return feed.history.append({ channel: "x", data: String(data), ...rest }).event as EncodedEvent;
+  };
+
+  /** @returns lets the answers come */
+  function holdPages(feed: FakeFeed): () => void {
+    const read = feed.readAfter.bind(feed);
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    feed.readAfter = async (channel, offset, limit) => {
+      const page = await read(channel, offset, limit);
+      await released;
+      return page;
+    };
+    return release;
+  }
+
+  it("delivers none of it to those who have come since", async () => {
+    const feed = new FakeFeed(true, KEEPS_ALL);
+    const { hub, heard } = hubOn(feed);
+    await hub.subscribe("x");
+    const release = holdPages(feed);
+    append(feed, 1); // never arrives
+    hub.deliver(append(feed, 2));
+    hub.unsubscribe("x");
+    await hub.subscribe("x");
+    release();
+    await nextTick();
+    expect(heard).toEqual([]);
+    expect(hub.recentBytes).toBe(0);
+    hub.deliver(append(feed, 3));
+    expect(heard).toEqual(["x:3"]);
+  });
+
+  it("tells them nothing", async () => {
+    const feed = new FakeFeed(true, KEEPS_ALL);
+    const { hub, heard } = hubOn(feed);
+    await hub.subscribe("x");
+    hub.deliver(append(feed, 1));
+    Object.assign(feed, { history: new MemoryHistory(KEEPS_ALL) }); // Redis is empty
+    const release = holdPages(feed);
+    hub.deliver(append(feed, 1));
+    hub.unsubscribe("x");
+    await hub.subscribe("x");
+    release();
+    await nextTick();
+    expect(heard).toEqual(["x:1"]);
   });
 });

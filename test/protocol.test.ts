@@ -211,11 +211,16 @@ describe("decodeCommand, malformed frames", () => {
     ["a comment", '{"type":"ping"/**/}'],
     ["single quotes", "{'type':'ping'}"],
     ["a raw line break in a string", '{"type":"auth","token":"a\nb"}'],
+  ])("refuses %s as bad_frame, without a ref", (_what, text) => {
+    expect(refusal(text)).toMatchObject({ code: "bad_frame", ref: undefined });
+  });
+
+  it.each([
     ["64 KiB of [", "[".repeat(65_536)],
     ["64 KiB of {", '{"a":'.repeat(13_000)],
     ["deep JSON that is no object", "[".repeat(30_000) + "]".repeat(30_000)],
-  ])("refuses %s as bad_frame, without a ref", (_what, text) => {
-    expect(refusal(text)).toMatchObject({ code: "bad_frame", ref: undefined });
+  ])("refuses %s as too_complex before it parses it", (_what, text) => {
+    expect(refusal(text)).toMatchObject({ code: "too_complex", ref: undefined });
   });
 
   it("never quotes the client's bytes in what it answers", () => {

@@ -197,12 +197,12 @@ describe("a replay", () => {
     const [slow, quick] = [await connected(node), await connected(node)];
     slow.connection.queuedBytes = 1_000_000;
     slow.send({ type: "subscribe", channel: "x", since: ids[0], ref: 1 });
-    expect(await slow.frames()).toHaveLength(101);
+    expect(await slow.frames()).toHaveLength(1);
     await quick.ask({ type: "subscribe", channel: "x" });
     expect(brief(await quick.ask({ type: "publish", channel: "x", data: 451 }))).toEqual([451]);
     expect(await slow.frames(), "it has not taken anything yet").toEqual([]);
     slow.connection.drain();
-    expect(brief(await slow.frames())).toEqual(range(101, 451));
+    expect(brief(await slow.frames())).toEqual(range(1, 451));
     expect(brief(await quick.ask({ type: "publish", channel: "x", data: 452 }))).toEqual([452]);
     expect(brief(await slow.frames())).toEqual([452]);
   });
@@ -213,7 +213,7 @@ describe("a replay", () => {
     for (const client of [leaving, gone]) {
       client.connection.queuedBytes = 1_000_000;
       client.send({ type: "subscribe", channel: "x", since: ids[0], ref: 1 });
-      expect(await client.frames()).toHaveLength(101);
+      expect(await client.frames()).toHaveLength(1);
     }
     expect(await leaving.ask({ type: "unsubscribe", channel: "x", ref: 2 })).toMatchObject([{ ref: 2 }]);
     gone.connection.hangUp();

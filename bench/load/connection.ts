@@ -65,8 +65,8 @@ export class Connection implements FrameSink {
     this.#socket.write(pongFrame(payload));
   }
 
-  onClose(): void {
-    this.#end("close frame");
+  onClose(code: number): void {
+    this.#end(`close frame ${code}`);
   }
 
   #read(bytes: number): void {

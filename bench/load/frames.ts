@@ -2,6 +2,8 @@ const FINAL_TEXT = 0x81;
 const CLOSE = 0x88;
 const PING = 0x89;
 const FINAL_PONG = 0x8a;
+/** As RFC 6455 numbers a close frame that says nothing. */
+const NO_CODE = 1005;
 // A client must mask; the zero key is a legal key and leaves the payload as it is.
 const MASKED = 0x80;
 const ZERO_KEY = Buffer.alloc(4);
@@ -10,7 +12,8 @@ const ZERO_KEY = Buffer.alloc(4);
 export interface FrameSink {
   onText(buffer: Buffer, start: number, length: number): void;
   onPing(payload: Buffer): void;
-  onClose(): void;
+  /** @param code of the close frame, 1005 without one */
+  onClose(code: number): void;
 }
 
 /** Reads the whole frames between `at` and `end`; returns where the first unfinished one begins. */
@@ -32,7 +35,7 @@ export function readFrames(buffer: Buffer, from: number, end: number, sink: Fram
     if (payload + length > end) break;
     if (opcode === FINAL_TEXT) sink.onText(buffer, payload, length);
     else if (opcode === PING) sink.onPing(buffer.subarray(payload, payload + length));
-    else if (opcode === CLOSE) sink.onClose();
+    else if (opcode === CLOSE) sink.onClose(length < 2 ? NO_CODE : buffer.readUInt16BE(payload));
     at = payload + length;
   }
   return at;

@@ -1,5 +1,7 @@
 /** What the harness asks of the load generator and what comes back, over the IPC channel of the two processes. */
 
+import type { AttackJob, AttackResult, HostileNeighbourJob, HostileNeighbourResult } from "./hostile-job.ts";
+
 /** The server under load, and the Redis behind it. */
 export interface Target {
   port: number;
@@ -105,6 +107,18 @@ export interface FanoutHistoryJob {
 }
 
 /** One of several nodes dies, everybody is cut off, and comes back to the others with `since`, while events flow. */
+/** Clients of one transport that listen to all channels. */
+export interface StreamsJob {
+  task: "streams";
+  target: Target;
+  transport: "websocket" | "sse";
+  sockets: number;
+  channels: number;
+  eventsPerSecond: number;
+  warmupMs: number;
+  windowMs: number;
+}
+
 export interface ResumeStormJob {
   task: "resume-storm";
   /** The first one is killed. */
@@ -122,6 +136,33 @@ export interface ResumeStormJob {
   windowMs: number;
 }
 
+/** Every connection is cut again and again, and comes back to the next node with `since`, while events flow. */
+export interface JitterJob {
+  task: "jitter";
+  nodes: Target[];
+  sockets: number;
+  /** All on one channel. */
+  events: number;
+  eventsPerSecond: number;
+  /** From `subscribed` to the cut, a fifth more or less at random. */
+  onlineMs: number;
+  awayMs: number;
+}
+
+/** The node that has all clients is stopped or killed, while events flow. */
+export interface AvalancheJob {
+  task: "avalanche";
+  /** The first one has all clients, and goes. */
+  nodes: Target[];
+  sockets: number;
+  channels: number;
+  /** Over all channels. */
+  eventsPerSecond: number;
+  warmupMs: number;
+  /** Of steady flow, before it goes and when all are back. */
+  windowMs: number;
+}
+
 export type Job =
   | FanoutJob
   | MemoryJob
@@ -131,7 +172,12 @@ export type Job =
   | RestartJob
   | PublishCostJob
   | FanoutHistoryJob
-  | ResumeStormJob;
+  | ResumeStormJob
+  | StreamsJob
+  | JitterJob
+  | AvalancheJob
+  | HostileNeighbourJob
+  | AttackJob;
 
 /** Within the measured window. */
 export interface Usage {
@@ -250,6 +296,15 @@ export interface FanoutHistoryResult {
   closed: number;
 }
 
+export interface StreamsResult extends Usage {
+  deliveries: number;
+  expected: number;
+  received: number;
+  disordered: number;
+  closed: number;
+  lagP99Ms: number;
+}
+
 export interface ResumeStormResult {
   /** From the kill, and from the first attempt to come back, until the last client had all up to the head of then. */
   killToLastMs: number;
@@ -281,6 +336,45 @@ export interface ResumeStormResult {
   lagP99Ms: number;
 }
 
+/** What became of clients that lose their connections, and of their events. */
+export interface Returned {
+  expected: number;
+  lost: number;
+  /** Came to a client that had it, on whatever connection. */
+  duplicated: number;
+  /** Missed events that `subscribed` announced, of all clients together. */
+  resumed: number;
+  /** Times that a client was told that not all can be had, and what it was told first. */
+  notResumed: number;
+  notResumedFor: string | null;
+  /** Connections that ended while the client had no other. */
+  cuts: number;
+  /** Those that we did not cut ourselves, by how they ended. */
+  endedBy: Record<string, number>;
+  /** Next connections that were subscribed before the last one ended. */
+  moves: number;
+  /** Clients that are not subscribed at the end. */
+  notBack: number;
+  /** From the end of a connection to `subscribed` on the next; 0 of a move. */
+  backP50Ms: number;
+  backP95Ms: number;
+  backMaxMs: number;
+  /** Attempts that were refused for the rate or a full node, and that ended without an answer. */
+  refused: number;
+  failed: number;
+  /** Subscriptions that were answered by a temporary error, and asked for again. */
+  postponed: number;
+  /** Of first arrivals, also by resuming: from the intended instant of publishing. */
+  p50Ms: number;
+  p99Ms: number;
+  maxMs: number;
+  /** Shares of one core. */
+  generatorBusy: number;
+  foreignBusy: number;
+  /** How late the generator itself published. */
+  lagP99Ms: number;
+}
+
 export interface ResultOf {
   fanout: FanoutResult;
   memory: MemoryResult;
@@ -291,6 +385,11 @@ export interface ResultOf {
   "publish-cost": PublishCostResult;
   "fanout-history": FanoutHistoryResult;
   "resume-storm": ResumeStormResult;
+  streams: StreamsResult;
+  jitter: Returned;
+  avalanche: Returned;
+  "hostile-neighbour": HostileNeighbourResult;
+  attack: AttackResult;
 }
 
 export type ToLoad = { job: Job } | { go: true };

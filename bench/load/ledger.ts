@@ -16,23 +16,22 @@ export class Ledger {
     this.#next = Array.from({ length: clients }, (_, client) => FIRST_NUMBER + (client % channels));
   }
 
-  /** @param readId called when the event's id is not known yet */
-  note(client: number, number: number, readId: () => string): void {
+  /** @param readId called when the event's id is not known yet @returns whether the client had not got it before */
+  note(client: number, number: number, readId: () => string): boolean {
     this.#ids[number - FIRST_NUMBER] ??= readId();
     const next = this.#next[client] as number;
     if (number < next) {
       this.duplicated++;
-      return;
+      return false;
     }
     this.skipped += (number - next) / this.#channels;
     this.#next[client] = number + this.#channels;
+    return true;
   }
 
-  /** The id of the last event that a client has got. */
-  lastId(client: number): string {
-    const id = this.#ids[(this.#next[client] as number) - this.#channels - FIRST_NUMBER];
-    if (id === undefined) throw new Error(`client ${client} has got nothing yet`);
-    return id;
+  /** The id of the last event that a client has got; undefined before the first. */
+  lastId(client: number): string | undefined {
+    return this.#ids[(this.#next[client] as number) - this.#channels - FIRST_NUMBER];
   }
 
   /** Deliveries of the first `published` events that may still come, of all clients together. */

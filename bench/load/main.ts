@@ -1,6 +1,10 @@
+import { runAttack } from "./attack.ts";
+import { runAvalanche } from "./avalanche.ts";
 import { runFanout } from "./fanout.ts";
 import { runFanoutHistory } from "./fanout-history.ts";
 import { runHandshakes } from "./handshakes.ts";
+import { runHostileNeighbour } from "./hostile-neighbour.ts";
+import { runJitter } from "./jitter.ts";
 import type { FromLoad, Job, ResultOf, ToLoad } from "./job.ts";
 import { runMemory } from "./memory.ts";
 import { runPublishCost } from "./publish-cost.ts";
@@ -8,6 +12,7 @@ import { runRefusedHandshakes } from "./refused-handshakes.ts";
 import { runRestart } from "./restart.ts";
 import { runResumeStorm } from "./resume-storm.ts";
 import { runStorm } from "./storm.ts";
+import { runStreams } from "./streams.ts";
 
 // One job per process: no connection, timer or heap of an earlier run can colour the next.
 let go: () => void = () => {};
@@ -41,6 +46,16 @@ function run(job: Job): Promise<ResultOf[keyof ResultOf]> {
       return runFanoutHistory(job, ready);
     case "resume-storm":
       return runResumeStorm(job, ready);
+    case "streams":
+      return runStreams(job, ready);
+    case "jitter":
+      return runJitter(job, ready);
+    case "avalanche":
+      return runAvalanche(job, ready);
+    case "hostile-neighbour":
+      return runHostileNeighbour(job, ready);
+    case "attack":
+      return runAttack(job, ready);
   }
 }
 

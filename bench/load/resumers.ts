@@ -168,8 +168,8 @@ export class Resumers implements ConnectionEvents {
   #subscribe(connection: Connection): void {
     const { index } = connection;
     const channel = channelName(this.#clientOf(connection).channel);
-    const since = this.#phase === "returning" ? { since: this.ledger.lastId(index) } : {};
-    connection.send(JSON.stringify({ type: "subscribe", ref: 1, channel, ...since }));
+    const since = this.#phase === "returning" ? this.ledger.lastId(index) : undefined;
+    connection.send(JSON.stringify({ type: "subscribe", ref: 1, channel, since }));
   }
 
   #onControl(connection: Connection, text: string, nowMs: number): void {

@@ -16,12 +16,15 @@ interface Mark {
 export class Window {
   readonly #target: Target;
   readonly #countDone: () => number;
+  readonly #others: readonly number[];
   #opened: Mark | null = null;
   #closed: Mark | null = null;
 
-  constructor(target: Target, countDone: () => number) {
+  /** @param others further processes that are ours */
+  constructor(target: Target, countDone: () => number, others: readonly number[] = []) {
     this.#target = target;
     this.#countDone = countDone;
+    this.#others = others;
   }
 
   open(): void {
@@ -49,7 +52,7 @@ export class Window {
 
   #mark(): Mark {
     const server = cpuTime(this.#target.pid);
-    const redis = cpuTime(this.#target.redisPid);
+    const rest = [this.#target.redisPid, ...this.#others].map(cpuTime);
     const own = process.cpuUsage();
     const generatorMicros = own.user + own.system;
     return {
@@ -57,8 +60,10 @@ export class Window {
       done: this.#countDone(),
       ...server,
       generatorMicros,
-      ourMicros:
-        generatorMicros + server.userMicros + server.systemMicros + redis.userMicros + redis.systemMicros,
+      ourMicros: [server, ...rest].reduce(
+        (sum, { userMicros, systemMicros }) => sum + userMicros + systemMicros,
+        generatorMicros,
+      ),
       machineMicros: machineBusyMicros(),
     };
   }

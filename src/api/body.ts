@@ -17,8 +17,8 @@ export async function jsonBody(request: Request, limits: JsonLimits): Promise<Bo
     throw new RequestError("unsupported_media_type");
   const body = await request.body();
   const text = isUtf8(body) ? body.toString("utf8") : "";
+  checkComplexity(text, limits);
   const value = parse(text);
   if (!isObject(value)) throw new RequestError("bad_frame", "the body is one JSON object in UTF-8");
-  checkComplexity(text, limits);
   return { text, value };
 }

@@ -1,13 +1,13 @@
 import type { ChannelCount, ChannelsQuery } from "../protocol/audience.ts";
 import { isChannel } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { limitOf } from "../protocol/commands.ts";
+import { DEFAULT_LIMIT, limitOf } from "../protocol/commands.ts";
 import { formatId, type Position } from "../protocol/position.ts";
 import { type Answer, json } from "../transport/http/answer.ts";
 import type { Request } from "../transport/http/http.ts";
+import { numberIn } from "../transport/request.ts";
 import type { Caller } from "./caller.ts";
 import { channelIn } from "./path.ts";
-import { numberIn } from "./query.ts";
 
 /** What is known of channels over all nodes. */
 export interface Channels {
@@ -16,8 +16,6 @@ export interface Channels {
   /** @returns the new beginning; undefined: it keeps no history @throws {RequestError} backplane_unavailable */
   forget(channel: string): Promise<Position | undefined>;
 }
-
-const DEFAULT_LIMIT = 100;
 
 /**
  * `?after=<channel>&prefix=&limit=` → 200 `{"channels":[{"channel","subscribers"}],"next"?}`: those that somebody is

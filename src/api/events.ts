@@ -6,10 +6,10 @@ import { type History, historyMembers } from "../session/history.ts";
 import { type Publisher, publishedMembers } from "../session/publisher.ts";
 import { type Answer, json, jsonText } from "../transport/http/answer.ts";
 import type { Request } from "../transport/http/http.ts";
+import { numberIn } from "../transport/request.ts";
 import { jsonBody } from "./body.ts";
 import type { Caller } from "./caller.ts";
 import { channelIn } from "./path.ts";
-import { numberIn } from "./query.ts";
 
 /** `{"type"?, "data", "sender"?}` → 201 `{"channel", "id", "listeners"}`: how many nodes heard it. */
 export async function publish(

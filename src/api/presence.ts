@@ -2,9 +2,9 @@ import { membersQueryOf } from "../protocol/commands.ts";
 import { type Presence, readMembers } from "../session/presence.ts";
 import { type Answer, jsonText } from "../transport/http/answer.ts";
 import type { Request } from "../transport/http/http.ts";
+import { numberIn } from "../transport/request.ts";
 import type { Caller } from "./caller.ts";
 import { channelIn } from "./path.ts";
-import { numberIn } from "./query.ts";
 
 /** `?after=<user>&limit=` → 200 `{"channel", "count", "members", "next"?}`, by name. */
 export async function presence(

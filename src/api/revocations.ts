@@ -1,6 +1,7 @@
-import { isName, NAME_RULE } from "../auth/identity.ts";
 import type { Revocation } from "../auth/revocations.ts";
 import { RequestError } from "../protocol/codes.ts";
+import { RevocationBody } from "../schema/http.ts";
+import { shape } from "../schema/shape.ts";
 import { type Answer, NO_CONTENT } from "../transport/http/answer.ts";
 import type { Request } from "../transport/http/http.ts";
 import { jsonBody } from "./body.ts";
@@ -17,7 +18,7 @@ export interface RevocationOutlet {
 }
 
 const FLAT = { depth: 2, keys: 4 };
-const FIELDS = new Set(["jti", "sub", "before", "exp"]);
+const checked = shape(RevocationBody);
 
 /**
  * `{"jti","exp"?}`, or `{"sub","before"?,"exp"?}` (all tokens of a user issued before; default: up to now) → 204 when
@@ -32,33 +33,22 @@ export async function revoke(
 ): Promise<Answer> {
   const { user } = await caller.identifyAdmin(request, "revoke");
   const { value } = await jsonBody(request, FLAT);
-  const unknown = Object.keys(value).find((key) => !FIELDS.has(key));
-  if (unknown !== undefined)
-    throw new RequestError("bad_frame", `\`${unknown.slice(0, 32)}\` is none of ${[...FIELDS].join(", ")}`);
-  const exp = secondsOf(value.exp, "exp");
+  const { jti, sub, before, exp: last } = checked(value);
+  const exp = last === undefined ? undefined : milliseconds(last);
   if (exp !== undefined && exp <= Date.now())
     throw new RequestError("bad_frame", "`exp` is past: nothing would be revoked");
-  await outlet.revoke(revocationOf(value), exp ?? Date.now() + keepMs, user);
+  await outlet.revoke(revocationOf(jti, sub, before), exp ?? Date.now() + keepMs, user);
   return NO_CONTENT;
 }
 
-function revocationOf({ jti, sub, before }: Record<string, unknown>): Revocation {
-  if ((jti === undefined) === (sub === undefined))
-    throw new RequestError("bad_frame", "either `jti` or `sub` is required");
-  if (jti !== undefined) {
-    if (!isName(jti)) throw new RequestError("bad_frame", `\`jti\` is ${NAME_RULE}`);
-    if (before !== undefined) throw new RequestError("bad_frame", "`before` goes with `sub`");
-    return { jti };
-  }
-  if (!isName(sub)) throw new RequestError("bad_frame", `\`sub\` is ${NAME_RULE}`);
+/** @param sub required when there is no `jti` @param before in seconds */
+function revocationOf(jti: string | undefined, sub = "", before?: number): Revocation {
+  if (jti !== undefined) return { jti };
   // `iat` is in whole seconds: a token of this very second is meant too.
-  return { sub, issuedBefore: secondsOf(before, "before") ?? Math.floor(Date.now() / 1000) * 1000 + 1 };
+  const issuedBefore = before === undefined ? Math.floor(Date.now() / 1000) * 1000 + 1 : milliseconds(before);
+  return { sub, issuedBefore };
 }
 
-/** As milliseconds. */
-function secondsOf(value: unknown, name: string): number | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value !== "number" || !(value >= 0 && value < 1e11))
-    throw new RequestError("bad_frame", `\`${name}\` is a time in seconds since the epoch`);
-  return Math.ceil(value * 1000);
+function milliseconds(seconds: number): number {
+  return Math.ceil(seconds * 1000);
 }

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { AddressInfo } from "node:net";
+import { docsRoutes } from "../api/docs.ts";
 import { apiRoutes } from "../api/routes.ts";
 import { decodeRevocation, encodeRevocation, Revocations } from "../auth/revocations.ts";
 import { type TokenRules, verifyToken } from "../auth/token.ts";
@@ -101,7 +102,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     counts,
     hub,
     backplane,
-    connections: () => ({ websocket: heartbeat.size - streams.size, sse: streams.size }),
+    connections: () => ({ websocket: topics.size, sse: streams.size }),
     capacity: config.max_connections,
     presence: presence?.attendances,
     queuedBytes: () => queues.bytes,
@@ -135,27 +136,30 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
   serveWebSocket(app, webSocketOptions(config, context, parts));
   serveHttp(
     app,
-    apiRoutes({
-      publisher,
-      history,
-      presence,
-      sse: new Sse(sseOptions(config, context, parts)),
-      channels: backplane,
-      directory: backplane,
-      revocations: {
-        async revoke(revocation, until, by) {
-          await backplane.revoke(encodeRevocation(revocation), until);
-          log.info({ ...revocation, by }, "revoked");
+    [
+      ...docsRoutes(context.version),
+      ...apiRoutes({
+        publisher,
+        history,
+        presence,
+        sse: new Sse(sseOptions(config, context, parts)),
+        channels: backplane,
+        directory: backplane,
+        revocations: {
+          async revoke(revocation, until, by) {
+            await backplane.revoke(encodeRevocation(revocation), until);
+            log.info({ ...revocation, by }, "revoked");
+          },
         },
-      },
-      rules: config.grants,
-      jsonLimits: jsonLimits(config),
-      maxEventBytes: config.max_frame_bytes,
-      hints: config.development,
-      cookieName: config.token_cookie,
-      revocationMs: config.revocation_time,
-      verify,
-    }),
+        rules: config.grants,
+        jsonLimits: jsonLimits(config),
+        maxEventBytes: config.max_frame_bytes,
+        hints: config.development,
+        cookieName: config.token_cookie,
+        revocationMs: config.revocation_time,
+        verify,
+      }),
+    ],
     {
       ...edgeOptions(config, context),
       maxBodyBytes: config.max_frame_bytes,

@@ -19,6 +19,7 @@ export class Audience {
   readonly #changed = new Set<string>();
   #pause: NodeJS.Timeout | undefined;
   #renewal: NodeJS.Timeout | undefined;
+  #stopped = false;
 
   /** @param count subscribers of a channel here @param all channels that have any */
   constructor(register: AudienceRegister, count: (channel: string) => number, all: () => Iterable<string>) {
@@ -32,11 +33,13 @@ export class Audience {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#renewal);
     clearTimeout(this.#pause);
   }
 
   changed(channel: string): void {
+    if (this.#stopped) return;
     this.#changed.add(channel);
     this.#pause ??= setTimeout(() => void this.#report(), PAUSE_MS);
   }

@@ -1,11 +1,11 @@
-import { isMarkedBy, type Mark, offsetOf } from "../protocol/cursor.ts";
 import type { LossReason } from "../protocol/frames.ts";
 import { type Position, samePosition } from "../protocol/position.ts";
+import type { ChannelContext } from "./context.ts";
 import { before, follows, hasPosition, isAtLeast, lossIn } from "./continuity.ts";
-import type { Edge } from "./edge.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
-import type { Feed, Keeps, Page } from "./feed.ts";
-import { Recent, type RecentBudget } from "./recent.ts";
+import type { Keeps } from "./feed.ts";
+import { Past } from "./past.ts";
+import { Recent } from "./recent.ts";
 
 /** Events in one read of the history. */
 const PAGE = 500;
@@ -15,37 +15,15 @@ const RETRY_MS = 250;
 const MAX_RETRY_MS = 2_000;
 /** Reads that brought nothing on, with something still held. */
 const MAX_FRUITLESS = 3;
-/** For what is being read for others, before the history is read once more. */
-const MAX_WAITS = 4;
 /** A hole that could not be closed for so long is told. */
 const SLOW_MS = 4_000;
-
-/** What a channel needs of its hub. */
-export interface ChannelContext {
-  readonly feed: Feed;
-  readonly budget: RecentBudget;
-  readonly counts: ContinuityCounts;
-  readonly edges: readonly Edge[];
-}
-
-/** What is counted where it happens; plain numbers, read at scrape. */
-export interface ContinuityCounts {
-  /** Times that an event did not belong behind the one before it, or had not come at all. */
-  holes: number;
-  /** Reads of a channel's history. */
-  historyReads: number;
-  readonly continuityLost: { add(reason: LossReason): void };
-}
 
 /** Who is on the way to the newest event, and gets what the history does not hold meanwhile. */
 export interface Follower {
   passing(event: EncodedEvent): void;
+  /** Something that the history does not hold may have passed unheard. */
+  missed(): void;
 }
-
-/** Events behind a position, or why there are none to be had. */
-export type Run =
-  | { readonly events: readonly EncodedEvent[]; readonly lost?: undefined }
-  | { readonly lost: LossReason };
 
 /**
  * A channel that this node listens to: brings what comes in into an unbroken order, or says that it is broken.
@@ -64,14 +42,13 @@ export class Channel {
   /** Undefined on a channel that keeps no history. */
   readonly recent: Recent | undefined;
   readonly followers = new Set<Follower>();
+  readonly past: Past;
   readonly #context: ChannelContext;
   /** While the position is not certain: what came in. */
   #held: EncodedEvent[] | undefined = [];
   /** Some that came in were not held. */
   #overflowed = false;
   #mending: Promise<void> | undefined;
-  /** By the offset behind which the history is being read, for clients that come back. */
-  readonly #reading = new Map<number, Promise<Page>>();
   /** Something came by that the history does not hold. */
   #heardPlain = false;
   #closed = false;
@@ -80,6 +57,7 @@ export class Channel {
     this.name = name;
     this.#context = context;
     this.recent = keeps && new Recent(context.budget, keeps);
+    this.past = new Past(this, context);
     this.live = this.#open();
   }
 
@@ -95,6 +73,11 @@ export class Channel {
     }
     if (this.#place()) this.#held = undefined;
     else void this.mend();
+  }
+
+  /** Nobody listens here any more: what is still under way is nobody's. */
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   close(): void {
@@ -149,7 +132,12 @@ export class Channel {
   /** The connection to the other nodes was broken and is mended. */
   async interrupted(): Promise<void> {
     const { position } = this;
-    if (!position || position.offset === 0 || this.#heardPlain) this.#tell("history_lost");
+    if (!position || position.offset === 0 || this.#heardPlain) {
+      this.#tell("history_lost");
+      for (const follower of this.followers) follower.missed();
+    }
+    // What is being read now may have been read before the way was mended.
+    await this.#mending;
     await this.check().catch(() => this.mend());
   }
 
@@ -165,7 +153,7 @@ export class Channel {
     const isAhead = head && isAtLeast(head, asked);
     if (isAhead && !this.#isAt(head) && patienceMs > 0) await wait(patienceMs);
     if (this.#closed || (isAhead && this.#isAt(head))) return;
-    if (!this.#held) this.#context.counts.holes++;
+    if (isAhead && !this.#held) this.#context.counts.holes++;
     await this.mend();
   }
 
@@ -191,11 +179,13 @@ export class Channel {
       const before = this.position;
       try {
         const more = await this.#readOn();
+        if (this.#closed) return;
         if (!more && !this.#overflowed && this.#place()) break;
         if (more || this.#overflowed || this.position !== before || ++fruitless < MAX_FRUITLESS) continue;
         // What was held does not belong to what Redis holds: it is of a time that Redis has lost.
         const last = this.#held.at(-1)?.position;
         if (last) this.position = await this.#context.feed.fork(this.name, last);
+        if (this.#closed) return;
         this.recent?.clear();
         this.#held = [];
         this.#tell("forked");
@@ -218,11 +208,14 @@ export class Channel {
       this.position = await this.#context.feed.head(this.name);
       return false;
     }
-    const page = await this.#read(since.offset);
+    this.#context.counts.historyReads++;
+    const page = await this.#context.feed.readAfter(this.name, since.offset, PAGE);
+    if (this.#closed) return false;
     const lost = lossIn(since, page);
     if (lost) {
       const { feed } = this.#context;
       const forked = lost === "forked" ? await feed.fork(this.name, since) : undefined;
+      if (this.#closed) return false;
       this.recent?.clear();
       this.position = forked ?? this.#beforeHeld(page.head) ?? page.head;
       this.#tell(lost);
@@ -262,99 +255,10 @@ export class Channel {
   }
 
   #tell(reason: LossReason): void {
+    if (this.#closed) return;
     this.#context.counts.continuityLost.add(reason);
     for (const edge of this.#context.edges) edge.lost(this.name, this.position, reason);
   }
-
-  /**
-   * What follows a position, as far as this node has come; no events when that is where it is.
-   * @throws {RequestError} backplane_unavailable
-   */
-  async after(since: Position, limit: number, attempts = 3): Promise<Run> {
-    if (!this.recent || !this.position) return { lost: "no_history" };
-    if (attempts === 0) return { lost: "slow_backplane" };
-    const { recent } = this;
-    const found = await this.#recall(since.offset, () =>
-      this.position && samePosition(since, this.position) ? [] : recent.behind(since, limit),
-    );
-    if (!("events" in found)) return { events: found };
-    const lost = lossIn(since, found);
-    if (lost) return { lost };
-    const { epoch, offset } = this.position;
-    const events = found.events.filter(
-      ({ position }) => position?.epoch === epoch && position.offset <= offset,
-    );
-    if (events.length > 0) return { events: events.slice(0, limit) };
-    // The client heard more elsewhere than this node has yet, or what this node has is of a time that Redis has lost.
-    await this.mend();
-    return this.after(since, limit, attempts - 1);
-  }
-
-  /**
-   * The position that a mark stands for, or why none is known that does.
-   * @throws {RequestError} backplane_unavailable
-   */
-  async locate(mark: Mark, isBehind = true): Promise<{ readonly position: Position } | { lost: LossReason }> {
-    const { position: head, recent } = this;
-    if (!recent || !head) return { lost: "no_history" };
-    const offset = offsetOf(mark, head.offset);
-    if (offset > head.offset && isBehind) {
-      await this.mend(); // as in `after`
-      return this.locate(mark, false);
-    }
-    if (offset >= head.offset) return offset === head.offset ? located(head, mark) : { lost: "forked" };
-    const found = await this.#recall(offset, () => recent.at(offset + 1));
-    const next = "events" in found ? found.events[0] : found;
-    if (!hasPosition(next) || next.position.offset !== offset + 1) return { lost: "trimmed" };
-    return located(before(next), mark);
-  }
-
-  /** What is in memory, or else the history behind an offset. Who reads for one client reads for all that wait. */
-  async #recall<T>(offset: number, inMemory: () => T | undefined): Promise<T | Page> {
-    for (let waits = 0; ; waits++) {
-      const held = inMemory();
-      if (held !== undefined) return held;
-      const same = this.#reading.get(offset);
-      if (same) return await same;
-      const [other] = this.#reading.values();
-      if (!other || waits === MAX_WAITS) return await this.#readFor(offset);
-      await other.catch(() => {}); // it may bring this too: most want nearly the same
-    }
-  }
-
-  async #readFor(offset: number): Promise<Page> {
-    const reading = this.#read(offset);
-    this.#reading.set(offset, reading);
-    try {
-      const page = await reading;
-      const [first] = page.events;
-      const isWhole = hasPosition(first) && lossIn(before(first), page) === undefined;
-      if (isWhole && this.position) this.recent?.prepend(page.events, this.position);
-      return page;
-    } finally {
-      this.#reading.delete(offset);
-    }
-  }
-
-  /** The position `count` events back, or as far as the history goes. @throws {RequestError} backplane_unavailable */
-  async back(count: number): Promise<Position | undefined> {
-    if (!this.recent || !this.position) return undefined;
-    const held = this.recent.back(count);
-    if (held) return held;
-    this.#context.counts.historyReads++;
-    const { head, events } = await this.#context.feed.readBefore(this.name, this.position.offset + 1, count);
-    const first = events.at(-1);
-    return hasPosition(first) ? before(first) : head;
-  }
-
-  #read(offset: number): Promise<Page> {
-    this.#context.counts.historyReads++;
-    return this.#context.feed.readAfter(this.name, offset, PAGE);
-  }
-}
-
-function located(position: Position, mark: Mark): { readonly position: Position } | { lost: LossReason } {
-  return isMarkedBy(position, mark) ? { position } : { lost: "forked" };
 }
 
 function wait(ms: number): Promise<void> {

@@ -1,5 +1,6 @@
 import { Audience, type AudienceRegister } from "./audience.ts";
-import { Channel, type ChannelContext, type ContinuityCounts } from "./channel.ts";
+import { Channel } from "./channel.ts";
+import type { ChannelContext, ContinuityCounts } from "./context.ts";
 import type { Edge } from "./edge.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
 import type { Feed } from "./feed.ts";
@@ -9,7 +10,7 @@ import { Rounds } from "./rounds.ts";
 /** Channels told of an interruption in one turn of the event loop: a full node has more than one should take. */
 const TOLD_PER_TURN = 200;
 
-/** Which channels this node listens to, and the one place that fans out. Who listens to them, the edges know. */
+/** Which channels this node listens to. Who listens to them, the edges know. */
 export class Hub {
   readonly #context: ChannelContext;
   readonly #channels = new Map<string, Channel>();

@@ -37,7 +37,7 @@ export class RecentBudget {
 interface Kept {
   readonly event: PlacedEvent;
   readonly bytes: number;
-  /** `Date.now` of its arrival here: it was published a moment before. */
+  /** `Date.now` of its arrival here, or of a later one's: it was published before. */
   readonly at: number;
 }
 
@@ -56,9 +56,9 @@ export class Recent {
 
   /** What comes behind the newest one. */
   push(event: EncodedEvent): void {
-    const kept = keptNow(event);
-    this.#kept.push(kept);
-    this.#budget.charge(this, kept.bytes);
+    const newest = kept(event);
+    this.#kept.push(newest);
+    this.#budget.charge(this, newest.bytes);
     if (this.#size > this.#keeps.size) this.dropOldest();
   }
 
@@ -83,7 +83,9 @@ export class Recent {
     const isLast = (at: Position) => (first ? follows(first, at) : samePosition(at, newest));
     const end = events.findIndex(({ position }) => position && isLast(position)) + 1;
     const room = this.#keeps.size - this.#size;
-    const older = events.slice(Math.max(0, end - room), end).map((event) => keptNow(event));
+    // Published before what is held was, so past their time no later.
+    const at = this.#kept[this.#first]?.at;
+    const older = events.slice(Math.max(0, end - room), end).map((event) => kept(event, at));
     if (older.length === 0) return;
     this.#kept = [...older, ...this.#kept.slice(this.#first)];
     this.#first = 0;
@@ -142,7 +144,7 @@ export class Recent {
   }
 }
 
-function keptNow(event: EncodedEvent): Kept {
+function kept(event: EncodedEvent, at = Date.now()): Kept {
   const bytes = event.text.length + (event.binary?.length ?? 0) + OVERHEAD_BYTES;
-  return { event: event as PlacedEvent, bytes, at: Date.now() };
+  return { event: event as PlacedEvent, bytes, at };
 }

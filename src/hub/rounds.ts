@@ -12,12 +12,11 @@ const ON_ITS_WAY_MS = 1_000;
  */
 export class Rounds {
   readonly #channels: ReadonlyMap<string, Channel>;
-  #left: Iterator<Channel>;
+  readonly #turns = this.#inTurn();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(channels: ReadonlyMap<string, Channel>) {
     this.#channels = channels;
-    this.#left = channels.values();
   }
 
   start(): void {
@@ -31,10 +30,24 @@ export class Rounds {
   #ask(): void {
     const count = Math.min(MOST_PER_SECOND, Math.ceil(this.#channels.size / ROUND_S));
     for (let i = 0; i < count; i++) {
-      const next = this.#left.next();
       // While Redis is away nothing can be asked; when it is back, `interrupted` asks for all.
-      if (!next.done) next.value.check(ON_ITS_WAY_MS).catch(() => {});
-      else this.#left = this.#channels.values();
+      this.#turns
+        .next()
+        .value.check(ON_ITS_WAY_MS)
+        .catch(() => {});
+    }
+  }
+
+  /**
+   * Never ends while there are channels. A round is of those that there are when it begins: where others come and go
+   * without a rest, one that took in what came since would not come back to those that stay.
+   */
+  *#inTurn(): Generator<Channel, never> {
+    for (;;) {
+      for (const name of [...this.#channels.keys()]) {
+        const channel = this.#channels.get(name);
+        if (channel) yield channel;
+      }
     }
   }
 }

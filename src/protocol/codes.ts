@@ -45,6 +45,7 @@ export const CODES = {
     cure: "Somebody with the admin grant `revoke` took it back (`POST /v1/revocations`). Sign in anew.",
   },
   disconnected: {
+    status: 403,
     close: 4504,
     temporary: false,
     title: "The application ended this user's connections",
@@ -234,6 +235,7 @@ export const CODES = {
     cure: "They end with TIDEGATE_REVOCATION_TIME, or at the `exp` that was given. One by `sub` stands for many by `jti`.",
   },
   too_many_channels: {
+    status: 400,
     temporary: false,
     title: "The connection has as many subscriptions as it may hold",
     cure: "Unsubscribe first. The limit is TIDEGATE_MAX_CHANNELS_PER_CONNECTION.",

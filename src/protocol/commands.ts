@@ -2,7 +2,7 @@ import { isChannel } from "./channel.ts";
 import { RequestError } from "./codes.ts";
 import type { Mark } from "./cursor.ts";
 import { isEventType } from "./event.ts";
-import { checkComplexity, isObject, type JsonLimits, type Member, member, members, parse } from "./json.ts";
+import { checkComplexity, isObject, type JsonLimits, type Member, member, members, parse, scalarIn } from "./json.ts";
 import { type Position, parseId } from "./position.ts";
 import { isTraceparent } from "./traceparent.ts";
 
@@ -92,6 +92,12 @@ export const MAX_USER_LENGTH = 256;
  * @throws {CommandError} naming the field and the rule
  */
 export function decodeCommand(text: string, limits: JsonLimits, payload?: Uint8Array): Command {
+  try {
+    checkComplexity(text, limits);
+  } catch (error) {
+    const ref: unknown = parse(scalarIn(text, "ref") ?? "");
+    throw new CommandError(error as RequestError, isRef(ref) ? ref : undefined);
+  }
   const frame = parse(text);
   if (!isObject(frame))
     throw new CommandError(new RequestError("bad_frame", "a frame is one JSON object"), undefined);
@@ -103,7 +109,6 @@ export function decodeCommand(text: string, limits: JsonLimits, payload?: Uint8A
         "`ref` is an integer from 0 to 2^53-1 or a string of up to 64 characters",
       );
     }
-    checkComplexity(text, limits);
     return decode(frame, ref, text, payload);
   } catch (error) {
     throw error instanceof RequestError ? new CommandError(error, ref) : error;

@@ -72,15 +72,25 @@ export function encodeHead(head: EventHead): string {
  * was no text, `{"data_base64":"…"}`. No member in front of it holds an unescaped quote, so its key can be searched for.
  */
 export function payloadOf(frame: Uint8Array): { readonly type: string; readonly data: Uint8Array } {
-  const type = text(frame.subarray(TYPE_AT, frame.indexOf(QUOTE, TYPE_AT)));
+  const type = typeOf(frame);
   const at = find(frame, DATA_KEY);
   if (at >= 0) return { type, data: frame.subarray(at + DATA_KEY.length, endOfData(frame)) };
-  const binary = frame.slice(find(frame, BASE64_KEY));
-  binary[0] = BRACE; // in place of the comma
-  return { type, data: binary };
+  // A copy, since the frame is everybody's; and not by `slice`, which of a Buffer is none.
+  const data = Uint8Array.from(frame.subarray(find(frame, BASE64_KEY)));
+  data[0] = BRACE; // in place of the comma
+  return { type, data };
+}
+
+/** Of a frame that somebody forged in Redis, what could break an event stream is none. */
+function typeOf(frame: Uint8Array): string {
+  const longest = frame.subarray(TYPE_AT, TYPE_AT + MAX_TYPE);
+  const type = String.fromCharCode(...longest.subarray(0, Math.max(0, longest.indexOf(QUOTE))));
+  return /^\$?[A-Za-z][\w.:-]*$/.test(type) ? type : "message";
 }
 
 const TYPE_AT = '{"type":"'.length;
+/** `$` or not, and the quote behind it. */
+const MAX_TYPE = 66;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const BRACE = 0x7b;
@@ -114,8 +124,4 @@ function find(frame: Uint8Array, wanted: Uint8Array): number {
 
 function bytes(ascii: string): Uint8Array {
   return Uint8Array.from(ascii, (character) => character.charCodeAt(0));
-}
-
-function text(ascii: Uint8Array): string {
-  return String.fromCharCode(...ascii);
 }

@@ -4,8 +4,8 @@ import { lossIn } from "../hub/continuity.ts";
 import type { Feed } from "../hub/feed.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { HistoryQuery } from "../protocol/commands.ts";
+import { fitting } from "../protocol/page.ts";
 import { formatId } from "../protocol/position.ts";
-import { fitting } from "./page.ts";
 import { authorise } from "./publisher.ts";
 
 /** Part of a channel's history, oldest first. */

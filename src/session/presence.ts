@@ -3,9 +3,9 @@ import type { Identity } from "../auth/identity.ts";
 import { matches } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { MembersQuery } from "../protocol/commands.ts";
+import { fitting } from "../protocol/page.ts";
 import { type Members, memberJson } from "../protocol/presence.ts";
 import { Attendances, type Register } from "./attendance.ts";
-import { fitting } from "./page.ts";
 import { authorise } from "./publisher.ts";
 
 /** Who is where, over all nodes: told by them, and asked. */

@@ -1,11 +1,12 @@
-import type { Channel, Follower, Run } from "../hub/channel.ts";
+import type { Channel, Follower } from "../hub/channel.ts";
 import type { EncodedEvent } from "../hub/encoded-event.ts";
+import type { Run } from "../hub/past.ts";
 import type { LossReason } from "../protocol/frames.ts";
 import { type Position, samePosition } from "../protocol/position.ts";
 import type { Connection } from "./connection.ts";
 
-/** Events in one write. */
-const CHUNK = 100;
+/** What is written at once. */
+export const CHUNK = { events: 100, bytes: 64 * 1024 };
 /** Queued for a client that is not behind: more waits here. */
 const HIGH_WATER_BYTES = 64 * 1024;
 /** A client that takes nothing for so long is slow. */
@@ -29,6 +30,7 @@ export class Replay implements Follower {
   readonly #end: ReplayEnd;
   #at: Position;
   #stopped = false;
+  #hasMissed = false;
 
   constructor(channel: Channel, connection: Connection, since: Position, end: ReplayEnd) {
     this.#channel = channel;
@@ -40,7 +42,8 @@ export class Replay implements Follower {
   /** @param run what follows the position. A short way ends before this returns. */
   start(run: Run): void {
     this.#channel.followers.add(this);
-    this.#run(run).catch(() => this.#finish(() => this.#end.lost("slow_backplane")));
+    const first = this.#hasRoom || run.lost ? run : { events: [] };
+    this.#run(first).catch(() => this.#finish(() => this.#end.lost("slow_backplane")));
   }
 
   stop(): void {
@@ -50,6 +53,10 @@ export class Replay implements Follower {
 
   passing(event: EncodedEvent): void {
     this.#connection.sendEvents([event]);
+  }
+
+  missed(): void {
+    this.#hasMissed = true;
   }
 
   async #run(first: Run): Promise<void> {
@@ -65,8 +72,14 @@ export class Replay implements Follower {
       }
       // Nothing can come in between: this turn of the event loop has the channel to itself.
       const { position } = this.#channel;
-      if (position && samePosition(this.#at, position)) return this.#finish(() => this.#end.caughtUp());
+      if (position && samePosition(this.#at, position)) return this.#finish(() => this.#arrive());
     }
+  }
+
+  /** What was kept it has got; what was not may be missing, as for all others. */
+  #arrive(): void {
+    if (this.#hasMissed) this.#end.lost("history_lost");
+    else this.#end.caughtUp();
   }
 
   #finish(end: () => void): void {
@@ -77,12 +90,16 @@ export class Replay implements Follower {
 
   async #next(): Promise<Run> {
     await this.#room();
-    return await this.#channel.after(this.#at, CHUNK);
+    return await this.#channel.past.after(this.#at, CHUNK.events, CHUNK.bytes);
+  }
+
+  get #hasRoom(): boolean {
+    return this.#connection.queuedBytes <= HIGH_WATER_BYTES;
   }
 
   /** Resolves when the client has taken what it was sent; one that takes nothing is closed. */
   async #room(): Promise<void> {
-    while (!this.#stopped && this.#connection.queuedBytes > HIGH_WATER_BYTES) {
+    while (!this.#stopped && !this.#hasRoom) {
       const queued = this.#connection.queuedBytes;
       const drained = await this.#connection.drained(STALL_MS);
       if (!drained && this.#connection.queuedBytes >= queued) this.#connection.close("slow");

@@ -1,11 +1,12 @@
-import type { Channel, Run } from "../hub/channel.ts";
+import type { Channel } from "../hub/channel.ts";
 import type { Hub } from "../hub/hub.ts";
+import type { Run } from "../hub/past.ts";
 import { RequestError } from "../protocol/codes.ts";
 import type { Start } from "../protocol/commands.ts";
 import { type LossReason, lostFrame } from "../protocol/frames.ts";
 import type { Position } from "../protocol/position.ts";
 import type { Connection } from "./connection.ts";
-import { Replay } from "./replay.ts";
+import { CHUNK, Replay } from "./replay.ts";
 
 /** Where a subscription begins. */
 export interface Begun {
@@ -35,9 +36,6 @@ export interface SubscriptionListener {
   /** @param goodbye the client said so, and was not cut off */
   unsubscribed(channel: string, goodbye: boolean): void;
 }
-
-/** Events in the first write of a replay. */
-const FIRST = 100;
 
 /** What one session listens to. The events themselves go from the hub to its connection, past the session. */
 export class Subscriptions {
@@ -195,13 +193,16 @@ interface From {
 /** @throws {RequestError} backplane_unavailable */
 async function from(channel: Channel, start: Start): Promise<From> {
   if ("mark" in start) {
-    const located = await channel.locate(start.mark);
+    const located = await channel.past.locate(start.mark);
     if ("lost" in located) return { since: undefined, run: located };
     return behind(channel, located.position);
   }
-  return behind(channel, "since" in start ? start.since : await channel.back(start.last));
+  return behind(channel, "since" in start ? start.since : await channel.past.back(start.last));
 }
 
 async function behind(channel: Channel, since: Position | undefined): Promise<From> {
-  return { since, run: since ? await channel.after(since, FIRST) : { lost: "no_history" } };
+  return {
+    since,
+    run: since ? await channel.past.after(since, CHUNK.events, CHUNK.bytes) : { lost: "no_history" },
+  };
 }

@@ -46,6 +46,12 @@ export function checkRoom({ draining, maxConnections, connections }: AdmissionRu
   }
 }
 
+/** Others came while a key was fetched, or channels were subscribed. @throws {RequestError} as `admit` */
+export function checkAgain(rules: AdmissionRules, identity: Identity | undefined): void {
+  checkRoom(rules);
+  if (identity) rules.checkUser(identity.user);
+}
+
 /** @throws {RequestError} origin_not_allowed */
 export function checkOrigin({ origin, ownOrigin }: RequestHead, rule: OriginRule): void {
   if (origin !== undefined && !isOriginAllowed(rule, origin, ownOrigin))

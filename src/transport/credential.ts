@@ -6,7 +6,8 @@ import type { RequestHead } from "./request.ts";
  * The token of a request, from the place that leaks least to the one that leaks most; `undefined` when it has none.
  * @param cookieName the cookie that may hold it, if any may
  * @throws {RequestError} origin_not_allowed when a cookie comes without `Origin` (CWE-1385: any page can make a
- *   browser send cookies, only `Origin` says which page it was)
+ *   browser send cookies, only `Origin` says which page it was; but of a GET to the page's own origin, such as an
+ *   `EventSource`, a browser says that in `Sec-Fetch-Site` alone)
  */
 export function tokenOf(head: RequestHead, cookieName: string | undefined): string | undefined {
   const bearer = /^Bearer +(\S+)$/i.exec(head.authorization ?? "")?.[1];
@@ -16,7 +17,7 @@ export function tokenOf(head: RequestHead, cookieName: string | undefined): stri
   const query = head.query.get("token");
   if (query) return query;
   const cookie = cookieName === undefined ? undefined : cookieOf(head.cookie, cookieName);
-  if (cookie !== undefined && head.origin === undefined) {
+  if (cookie !== undefined && head.origin === undefined && head.fetchSite !== "same-origin") {
     throw new RequestError("origin_not_allowed", "a token in a cookie needs an Origin header");
   }
   return cookie;

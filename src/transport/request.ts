@@ -14,6 +14,8 @@ export interface RequestHead {
   readonly query: URLSearchParams;
   readonly host: string;
   readonly origin: string | undefined;
+  /** `Sec-Fetch-Site`, which no page can set: `same-origin`, … */
+  readonly fetchSite: string | undefined;
   readonly authorization: string | undefined;
   readonly cookie: string | undefined;
   /** Of a WebSocket handshake: the offer in `Sec-WebSocket-Protocol`. */
@@ -47,6 +49,7 @@ export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList
     query: new URLSearchParams(req.getQuery() ?? ""),
     host,
     origin: header("origin"),
+    fetchSite: header("sec-fetch-site"),
     authorization: header("authorization"),
     cookie: header("cookie"),
     protocols: list(req.getHeader("sec-websocket-protocol")),
@@ -58,6 +61,13 @@ export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList
     address: behindProxy ? clientAddress(trusted, peer, headerLines(req, "x-forwarded-for")) : peer,
     ownOrigin: `${scheme}://${host}`,
   };
+}
+
+/** A number in a query, as a frame would have it; what is none comes back as it is, for whoever checks it. */
+export function numberIn(query: URLSearchParams, name: string): number | string | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
+  return /^\d{1,9}$/.test(text) ? Number(text) : text;
 }
 
 /** What is longer, or could be taken for something else in a log, is not passed on. */

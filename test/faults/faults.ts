@@ -1,19 +1,51 @@
 import type { VerifyOptions } from "../../src/verify/options.ts";
+import { NO_WRONG_CLOCKS } from "../support/clock.ts";
+import { LostMessages } from "../support/lost-messages.ts";
+import { metric } from "../support/metrics.ts";
+import { token } from "../support/token.ts";
 import type { Rig, RigOptions } from "./rig.ts";
 
 export interface Fault {
   readonly name: string;
   readonly rig?: RigOptions;
-  readonly load?: Partial<VerifyOptions>;
+  readonly load?: Partial<VerifyOptions> | ((rig: Rig) => Partial<VerifyOptions>);
   /** Redis loses events, or the history ends: clients are to be told. */
   readonly isTold?: true;
   /** Among those that every run of all tests goes through. */
   readonly short?: true;
+  /** Why it cannot be tried on this machine. */
+  readonly unavailable?: string | undefined;
+  /** @throws when the fault was none, and the run would show nothing */
   inject(rig: Rig): Promise<void>;
 }
 
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+async function closedForSilence({ nodes }: Rig): Promise<number> {
+  const closed = await Promise.all(
+    nodes.map((node) => metric(node, 'tidegate_connections_closed_total{reason="no_pong"}')),
+  );
+  return closed.reduce((sum, count) => sum + count, 0);
+}
+
+/** Valid whatever a node's clock says: the times in a token are the one thing that goes by it. */
+const TIMELESS = { expiresIn: "7d", noTimestamp: true } as const;
+
+/** What time each node says it is, in hours from now. */
+async function hoursOff({ stage, nodes, redis }: Rig): Promise<number[]> {
+  return Promise.all(
+    nodes.map(async ({ id, webSocketUrl }) => {
+      const options = { token: token(TIMELESS), channels: [`clock-${id}`] };
+      const client = await stage.client(webSocketUrl, options);
+      await client.next("subscribed");
+      await redis.cli("PUBLISH", `tidegate:clock-${id}`, "1"); // has the time of who delivers it
+      const { timestamp } = await client.next("message");
+      client.stop();
+      return Math.round((Date.parse(String(timestamp)) - Date.now()) / 3_600_000);
+    }),
+  );
 }
 
 /** What happens, one at a time, while events are published and followed by clients that reconnect at random. */
@@ -204,5 +236,64 @@ export const FAULTS: readonly Fault[] = [
     rig: { env: { TIDEGATE_RECENT_BYTES: "0" } },
     load: { reconnectMs: 1_500 },
     inject: async () => pause(8_000),
+  },
+  {
+    name: "pub/sub loses every third event for one node, then all, while its connection stands",
+    rig: { proxied: true },
+    async inject(rig) {
+      let every = 3;
+      let seen = 0;
+      const lost = new LostMessages((name) => name.startsWith("tidegate!verify-") && ++seen % every === 0);
+      if (rig.proxy) rig.proxy.answer = lost.cut;
+      await pause(5_000);
+      every = 1; // to the end: nothing more shows what is missing
+      await pause(15_000);
+      if (lost.count < 100) throw new Error(`only ${lost.count} of ${seen} messages were lost`);
+    },
+  },
+  {
+    name: "half of the clients stop to read for 8 s, and for 25 s, which some are cut off for",
+    rig: { clientsProxied: true, env: { TIDEGATE_HEARTBEAT: "22s" } },
+    // Past the proxy, events are published meanwhile; and nobody leaves by chance a connection that stalls.
+    load: ({ redis }) => ({ via: { redis: redis.url, prefix: "tidegate" }, reconnectMs: 0 }),
+    async inject(rig) {
+      await pause(2_000);
+      rig.clients?.stall(2);
+      await pause(8_000);
+      rig.clients?.goOn();
+      await pause(4_000);
+      const early = await closedForSilence(rig);
+      if (early > 0) throw new Error(`${early} clients were cut off within eight seconds`);
+      rig.clients?.stall(2);
+      await pause(25_000);
+      // Who was pinged in the first fifteen seconds: a pong may take ten.
+      if ((await closedForSilence(rig)) === 0) throw new Error("nobody was cut off");
+      rig.clients?.goOn();
+      await pause(4_000);
+    },
+  },
+  {
+    name: "the nodes' clocks are a day ahead, a day behind, and jump by two days",
+    unavailable: NO_WRONG_CLOCKS,
+    rig: { clocks: ["+1d", "-1d", "+1d"] },
+    load: {
+      token: (user) => token({ sub: user, ...TIMELESS }),
+      strangerToken: () => token({ sub: "stranger", channels: {}, ...TIMELESS }),
+      reconnectMs: 2_000,
+    },
+    async inject(rig) {
+      const jumping = rig.clocks.at(2);
+      for (const [offset, hours] of [
+        ["+1d", 24],
+        ["-1d", -24],
+        ["+1d", 24],
+      ] as const) {
+        await jumping?.set(offset);
+        await pause(4_000);
+        const off = await hoursOff(rig);
+        if (off.join() !== [24, -24, hours].join())
+          throw new Error(`the nodes' clocks are off by ${off.join()} h`);
+      }
+    },
   },
 ];

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, until } from "../../deploy/local/process.ts";
 import type { RedisOptions } from "../../deploy/local/redis.ts";
+import { WrongClock } from "../support/clock.ts";
 import { TcpProxy } from "../support/proxy.ts";
 import type { GatewayNode, Haproxy, RedisServer, Stage } from "../support/servers.ts";
 
@@ -18,6 +19,10 @@ export class Rig {
   readonly proxy: TcpProxy | undefined;
   /** Between the replica and the master. */
   readonly replication: TcpProxy | undefined;
+  /** Between the clients and HAProxy. */
+  readonly clients: TcpProxy | undefined;
+  /** Of each node. */
+  readonly clocks: readonly WrongClock[];
   redis: RedisServer;
 
   private constructor(parts: Parts) {
@@ -28,6 +33,8 @@ export class Rig {
     this.proxy = parts.proxy;
     this.replicas = parts.replicas;
     this.replication = parts.replication;
+    this.clients = parts.clients;
+    this.clocks = parts.clocks;
     this.#redisOptions = parts.redisOptions;
     this.#nodeEnvironment = parts.nodeEnvironment;
   }
@@ -42,6 +49,9 @@ export class Rig {
     const redis = await stage.redis(redisOptions);
     const behind = options.sentinel ? await sentinel(stage, redis) : undefined;
     const proxy = options.proxied ? stage.add(await TcpProxy.start(redis.port)) : undefined;
+    const clocks = await Promise.all(
+      (options.clocks ?? []).map(async (offset) => stage.add(await WrongClock.start(offset))),
+    );
     const url = behind?.url ?? redis.url;
     const nodeEnvironment = { TIDEGATE_REDIS_URL: url, TIDEGATE_DRAIN_TIME: "5s", ...options.env };
     const nodes = await Promise.all(
@@ -53,6 +63,7 @@ export class Rig {
           adminPort: await freePort(),
           env: {
             ...nodeEnvironment,
+            ...clocks[i]?.env,
             ...(proxy && i === 0 && { TIDEGATE_REDIS_URL: `redis://127.0.0.1:${proxy.port}` }),
           },
         }),
@@ -60,6 +71,7 @@ export class Rig {
     );
     const haproxy = await stage.haproxy({ nodes });
     await haproxy.waitForNodes(3);
+    const clients = options.clientsProxied ? stage.add(await TcpProxy.start(haproxy.httpPort)) : undefined;
     const { replicas = [], replication } = behind ?? {};
     return new Rig({
       stage,
@@ -69,9 +81,16 @@ export class Rig {
       proxy,
       replicas,
       replication,
+      clients,
+      clocks,
       redisOptions,
       nodeEnvironment,
     });
+  }
+
+  /** Where clients connect. */
+  get url(): string {
+    return `http://127.0.0.1:${this.clients?.port ?? this.haproxy.httpPort}`;
   }
 
   node(index: number): GatewayNode {
@@ -109,7 +128,11 @@ export interface RigOptions {
   /** What of Redis's data outlives it. Default: nothing. */
   readonly keeps?: "everything" | "snapshot";
   readonly sentinel?: true;
+  /** The first node reaches Redis, or clients reach HAProxy, through a proxy. */
   readonly proxied?: true;
+  readonly clientsProxied?: true;
+  /** How far the clock of each node is off, such as `+1d`. */
+  readonly clocks?: readonly string[];
   readonly env?: Record<string, string>;
 }
 
@@ -121,6 +144,8 @@ interface Parts {
   readonly proxy: TcpProxy | undefined;
   readonly replicas: readonly RedisServer[];
   readonly replication: TcpProxy | undefined;
+  readonly clients: TcpProxy | undefined;
+  readonly clocks: readonly WrongClock[];
   readonly redisOptions: RedisOptions;
   readonly nodeEnvironment: Record<string, string>;
 }

@@ -24,7 +24,9 @@ export class RevocationLog {
 
   /** @throws {RequestError} too_many_revocations @throws {Error} of Redis */
   async add(revocation: string, until: number): Promise<void> {
-    await this.#redis.zremrangebyscore(this.name, "-inf", Date.now());
+    // By the clock of Redis: a node whose own is ahead must not take back what others count on.
+    const [seconds] = await this.#redis.time();
+    await this.#redis.zremrangebyscore(this.name, "-inf", Number(seconds) * 1000);
     checkRevocations(await this.#redis.zcard(this.name));
     // Kept first: a node that connects in between reads what it could not hear. The same again: kept for longer.
     await this.#redis.zadd(this.name, "GT", until, revocation);

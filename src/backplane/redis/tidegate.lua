@@ -124,6 +124,7 @@ local function position(name, seconds, micros)
   local epoch = string.sub(redis.sha1hex(table.concat({ seed, name.topic, seconds, micros }, ' ')), 1, 16)
   redis.call('DEL', name.log)
   redis.call('HSET', name.meta, 'epoch', epoch, 'offset', 0, 'check', '00000000')
+  redis.call('PEXPIRE', name.meta, META_MS) -- of a channel that nobody publishes to, this is all
   return epoch, 0, '00000000'
 end
 
@@ -192,10 +193,15 @@ local function append_once(name, policy, event, key, scope)
   local digest = redis.sha1hex(table.concat({ event.type, event.kind, event.sender, event.data }, '\0'))
   local found = redis.call('GET', used)
   if found then
-    if string.sub(found, 1, 40) ~= digest then
-      return nil, fail('key_reused', 'the idempotency key was used for another event')
+    local id = string.sub(found, 41)
+    local epoch = string.match(id, '^(.*)%-')
+    -- With its history, a channel forgets what was published there.
+    if not epoch or epoch == redis.call('HMGET', name.meta, 'epoch')[1] then
+      if string.sub(found, 1, 40) ~= digest then
+        return nil, fail('key_reused', 'the idempotency key was used for another event')
+      end
+      return id, 0, true
     end
-    return string.sub(found, 41), 0, true
   end
   local id, heard = append(name, policy, event)
   if not id then return nil, heard end
@@ -238,6 +244,7 @@ end
 local function is_trace(text)
   local hex = string.match(text, '^%x%x%-(%x+%-%x+)%-%x%x$')
   return hex and #text == 55 and string.sub(hex, 33, 33) == '-' and not string.find(text, '%u')
+    and not string.find(text, '^ff') and not string.find(hex, '^0+%-') and not string.find(hex, '%-0+$')
 end
 
 --[[ tidegate_publish: for any client.
@@ -532,35 +539,54 @@ local function audience(_, args)
   redis.call('PEXPIRE', names_here, PRESENT_MS)
 end
 
+--- By bytes, as Redis orders members; `<` of Lua goes by the server's locale.
+local function is_before(a, b)
+  for i = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, i), string.byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
 --[[ tidegate_channels: those that have a subscriber on any node that lives, by name.
 ARGV  prefix, a channel, behind which to begin, or '' for the first; what names begin with, or ''; how many
 Returns channel and subscribers of each. ]]
 local function channels(_, args)
   local prefix, after, beginning, limit = args[1], args[2], args[3], tonumber(args[4])
-  local from = after >= beginning and after ~= '' and '(' .. after or beginning ~= '' and '[' .. beginning or '-'
+  local from = '-'
+  if after ~= '' and not is_before(after, beginning) then from = '(' .. after
+  elseif beginning ~= '' then from = '[' .. beginning end
   local to = beginning ~= '' and '(' .. beginning .. '\255' or '+'
   local nodes = redis.call('ZRANGE', prefix .. '.nodes', now_ms() - LIFE_MS, '+inf', 'BYSCORE')
-  local found, seen = {}, {}
-  for _, node in ipairs(nodes) do
-    for _, channel in ipairs(redis.call('ZRANGE', prefix .. '.audible:' .. node, from, to, 'BYLEX', 'LIMIT', 0, limit)) do
-      if not seen[channel] then
-        seen[channel] = 0
-        table.insert(found, channel)
-      end
-    end
+  local lists, at = {}, {}
+  for i, node in ipairs(nodes) do
+    lists[i] = redis.call('ZRANGE', prefix .. '.audible:' .. node, from, to, 'BYLEX', 'LIMIT', 0, limit)
+    at[i] = 1
   end
-  table.sort(found)
-  local page = { unpack(found, 1, math.min(limit, #found)) }
+  local page, count_of = {}, {}
+  while #page < limit do
+    local least
+    for i, list in ipairs(lists) do
+      local name = list[at[i]]
+      if name and (not least or is_before(name, least)) then least = name end
+    end
+    if not least then break end
+    for i, list in ipairs(lists) do
+      if list[at[i]] == least then at[i] = at[i] + 1 end
+    end
+    table.insert(page, least)
+    count_of[least] = 0
+  end
   if #page == 0 then return {} end
   for _, node in ipairs(nodes) do
     for i, count in ipairs(redis.call('HMGET', prefix .. '.audience:' .. node, unpack(page))) do
-      seen[page[i]] = seen[page[i]] + (tonumber(count or 0) or 0)
+      count_of[page[i]] = count_of[page[i]] + (tonumber(count or 0) or 0)
     end
   end
   local answer = {}
   for _, channel in ipairs(page) do
     table.insert(answer, channel)
-    table.insert(answer, seen[channel])
+    table.insert(answer, count_of[channel])
   end
   return answer
 end

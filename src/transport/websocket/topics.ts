@@ -29,6 +29,10 @@ export class WebSocketTopics implements Edge, Topics {
     queues.include(() => this.#connections.values());
   }
 
+  get size(): number {
+    return this.#connections.size;
+  }
+
   add(connection: WebSocketConnection): void {
     this.#connections.set(connection.id, connection);
     if (connection.binary) this.#binary++;

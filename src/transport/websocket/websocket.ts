@@ -6,7 +6,7 @@ import type { Subscribe } from "../../protocol/commands.ts";
 import { parseCursor } from "../../protocol/cursor.ts";
 import type { Subprotocol } from "../../protocol/frames.ts";
 import { Conversation, type ConversationContext } from "../../session/conversation.ts";
-import { type AdmissionRules, admit, checkRoom } from "../admission.ts";
+import { type AdmissionRules, admit, checkAgain } from "../admission.ts";
 import type { Heartbeat } from "../heartbeat.ts";
 import { problemOf, write } from "../http/answer.ts";
 import { withCors } from "../http/cors.ts";
@@ -96,6 +96,7 @@ function handshake(
   const key = req.getHeader("sec-websocket-key");
   const isUpgrade = context !== undefined || req.getHeader("upgrade") !== "";
   let protocol: Subprotocol | undefined;
+  let initial: Subscribe[] = [];
   /** Answered, upgraded or aborted: `res` must not be touched. */
   let over = false;
   const refuse = (error: unknown) => {
@@ -106,12 +107,13 @@ function handshake(
   const accept = (identity: Identity | undefined) => {
     if (over) return;
     if (!context) throw new RequestError("upgrade_required");
-    upgrade(res, head, key, { identity, protocol }, options, context);
+    upgrade(res, key, { identity, protocol, initial }, options, context);
     over = true;
   };
   try {
     if (isUpgrade) checkForm(req);
     protocol = choose(head.protocols);
+    initial = initialOf(head);
     const admitted = admit(head, options.rules);
     // At once where possible: an upgrade outside this callback has had bugs of its own in uWebSockets (#1929).
     if (!(admitted instanceof Promise)) return accept(admitted);
@@ -120,7 +122,7 @@ function handshake(
     });
     admitted
       .then((found) => {
-        checkRoom(options.rules); // others came while a key was fetched
+        checkAgain(options.rules, found);
         accept(found);
       })
       .catch(refuse);
@@ -129,18 +131,24 @@ function handshake(
   }
 }
 
+/** What a handshake has agreed on. */
+interface Handshake {
+  readonly identity: Identity | undefined;
+  readonly protocol: Subprotocol | undefined;
+  readonly initial: readonly Subscribe[];
+}
+
 function upgrade(
   res: HttpResponse,
-  head: RequestHead,
   key: string,
-  { identity, protocol }: { identity: Identity | undefined; protocol: Subprotocol | undefined },
+  { identity, protocol, initial }: Handshake,
   options: WebSocketOptions,
   context: us_socket_context_t,
 ): void {
   const { maxFrameBytes, topics, counts } = options;
   const binary = protocol === "tidegate.v1.binary";
   const connection = new WebSocketConnection(options.connectionId(), binary, maxFrameBytes, topics, counts);
-  connection.conversation = new Conversation(options.conversation, connection, identity, initialOf(head));
+  connection.conversation = new Conversation(options.conversation, connection, identity, initial);
   // No extensions: compression costs memory per connection, and mixes secrets with other people's text.
   const userData: UserData = { connection };
   res.upgrade(userData, key, protocol ?? "", "", context);
