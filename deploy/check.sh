@@ -17,6 +17,7 @@ step promises eslint --max-warnings 0 .
 step types tsc --noEmit
 step "unused code" knip
 step architecture vitest run test/architecture.test.ts
+step "api documents" tsx deploy/documents.ts
 step supply tsx deploy/supply.ts
 step haproxy haproxy -dW -c -f haproxy.cfg
 printf '\nall checks passed\n'

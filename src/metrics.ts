@@ -119,7 +119,7 @@ export const METRICS: readonly Row[] = [
     name: "tidegate_handshakes_refused_total",
     type: "counter",
     label: "code",
-    help: "Handshakes refused, by code.",
+    help: "Handshakes and event streams refused, by code.",
     read: (s) => s.counts.refused,
   },
   {
@@ -187,7 +187,7 @@ export const METRICS: readonly Row[] = [
     name: "tidegate_resumes_total",
     type: "counter",
     label: "result",
-    help: "Subscriptions with `since` or `last`: resumed, or why not.",
+    help: "Subscriptions from an id, a cursor, or with `last`: resumed, or why not.",
     read: (s) => s.counts.resumes,
   },
   {

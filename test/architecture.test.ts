@@ -32,7 +32,13 @@ const RULES: Readonly<Record<string, Rule>> = {
     packages: ["node:*", "ioredis", "type pino"],
   },
   transport: { rooms: ["protocol", "auth", "session", "type hub"], packages: ["node:*", "type pino"] },
-  api: { rooms: ["protocol", "auth", "session", "transport"], packages: ["node:*"] },
+  // What is said over the wire, as JSON Schema; and the documents that are made of it.
+  schema: { rooms: ["protocol", "config"], packages: ["typebox", "ajv"] },
+  docs: { rooms: ["protocol", "auth/grants.ts", "schema"], packages: ["node:*", "typebox"] },
+  api: {
+    rooms: ["protocol", "auth", "session", "transport", "schema", "docs"],
+    packages: ["node:*"],
+  },
   config: {
     rooms: ["protocol", "auth", "backplane/redis/redis-url.ts", "backplane/history.ts"],
     packages: ["node:*"],

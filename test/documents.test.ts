@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { MAX_BATCH_BYTES } from "../src/api/batch.ts";
 import { MAX_GRANTS, MAX_NAME_LENGTH } from "../src/auth/identity.ts";
 import { MAX_TOKEN_BYTES } from "../src/auth/token.ts";
 import { MAX_REVOCATIONS } from "../src/backplane/backplane.ts";
@@ -8,7 +9,8 @@ import { optionTable } from "../src/cli/print-config.ts";
 import { environmentName, OPTIONS, type Option, type OptionName } from "../src/config/options.ts";
 import { Counts, createMetrics, METRICS } from "../src/metrics.ts";
 import { CODES, type Code, type CodeRow } from "../src/protocol/codes.ts";
-import { MAX_CHANNELS_PER_FRAME } from "../src/protocol/commands.ts";
+import { MAX_CHANNELS_PER_FRAME, MAX_LIMIT } from "../src/protocol/commands.ts";
+import { MAX_PAGE_BYTES } from "../src/protocol/page.ts";
 import { MAX_UNDER_WAY } from "../src/session/channel-order.ts";
 import { MAX_HEADER_BYTES } from "../src/transport/uws.ts";
 
@@ -83,6 +85,15 @@ const FIXED: [what: string, limit: string | number, code: Code | string][] = [
   ["channels in one `subscribe`", MAX_CHANNELS_PER_FRAME, "bad_frame"],
   ["commands of a session under way at the backplane", MAX_UNDER_WAY, "command_rate"],
   ["bytes of a WebSocket frame, in limits of `TIDEGATE_MAX_FRAME_BYTES`", 2, "dropped: close 1006"],
+  ["channels of an event stream", 100, "bad_frame"],
+  ["events in a batch", 100, "bad_frame"],
+  ["bytes of a batch", MAX_BATCH_BYTES, "too_big"],
+  ["events, members or channels in one answer", MAX_LIMIT, "bad_limit"],
+  [
+    "bytes of events or members in one answer, about",
+    MAX_PAGE_BYTES,
+    "less than asked for, with `more` or `next`",
+  ],
   ["revocations kept in a fleet", MAX_REVOCATIONS, "too_many_revocations"],
 ];
 

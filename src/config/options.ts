@@ -217,19 +217,19 @@ export const OPTIONS = {
   max_json_depth: option({
     kind: kind.integer(0, 10_000),
     default: "32",
-    about: "Objects and lists within each other in a client's frame or an HTTP body.",
+    about: "Objects and lists within each other in a client's frame, an HTTP body, or an event of a batch.",
     code: "too_complex",
   }),
   max_json_keys: option({
     kind: kind.integer(0, 1_000_000),
     default: "4000",
-    about: "Keys of all objects in a client's frame or an HTTP body.",
+    about: "Keys of all objects in a client's frame, an HTTP body, or an event of a batch.",
     code: "too_complex",
   }),
   max_frame_bytes: option({
     kind: kind.size(1_024, 2 ** 24),
     default: "64KiB",
-    about: "Bytes of a client's frame, of an HTTP body and of an event's data.",
+    about: "Bytes of a client's frame, of an HTTP body (a batch: of each event) and of an event's data.",
     code: "too_big",
   }),
 } satisfies Record<string, Option<unknown>>;

@@ -2,7 +2,16 @@ import { isChannel } from "./channel.ts";
 import { RequestError } from "./codes.ts";
 import type { Mark } from "./cursor.ts";
 import { isEventType } from "./event.ts";
-import { checkComplexity, isObject, type JsonLimits, type Member, member, members, parse, scalarIn } from "./json.ts";
+import {
+  checkComplexity,
+  isObject,
+  type JsonLimits,
+  type Member,
+  member,
+  members,
+  parse,
+  scalarIn,
+} from "./json.ts";
 import { type Position, parseId } from "./position.ts";
 import { isTraceparent } from "./traceparent.ts";
 

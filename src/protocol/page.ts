@@ -1,11 +1,11 @@
 /** Bytes of items in one answer, about: below what may be queued for a client. */
-const MAX_BYTES = 256 * 1024;
+export const MAX_PAGE_BYTES = 256 * 1024;
 
 /** As many of the first items as fit: one at least. */
 export function fitting<T>(
   items: readonly T[],
   sizeOf: (item: T) => number,
-  maxBytes = MAX_BYTES,
+  maxBytes = MAX_PAGE_BYTES,
 ): readonly T[] {
   let bytes = 0;
   const over = items.findIndex((item, i) => {

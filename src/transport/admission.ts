@@ -39,7 +39,7 @@ export function admit(head: RequestHead, rules: AdmissionRules): Identity | unde
 }
 
 /** @throws {RequestError} shutting_down, over_capacity */
-export function checkRoom({ draining, maxConnections, connections }: AdmissionRules): void {
+function checkRoom({ draining, maxConnections, connections }: AdmissionRules): void {
   if (draining()) throw new RequestError("shutting_down");
   if (maxConnections > 0 && connections() >= maxConnections) {
     throw new RequestError("over_capacity", `the limit is ${maxConnections} connections`);

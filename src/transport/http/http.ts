@@ -14,6 +14,8 @@ export interface Request {
   readonly head: RequestHead;
   /** The parts of the path that the pattern names, decoded. */
   readonly params: readonly string[];
+  /** The caller has gone: nothing that is done for it is of use. */
+  readonly aborted: AbortSignal;
   /** The whole body. @throws {RequestError} too_big */
   body(): Promise<Buffer>;
 }
@@ -92,7 +94,13 @@ function answerRequest(
     try {
       checkOrigin(head, options.origins);
       const params = rawParams.map(decodeParam);
-      return await handle({ head, params, body: async () => (body ? await body : Buffer.alloc(0)) });
+      const { signal } = aborted;
+      return await handle({
+        head,
+        params,
+        aborted: signal,
+        body: async () => (body ? await body : Buffer.alloc(0)),
+      });
     } catch (error) {
       if (!(error instanceof RequestError)) log.error({ ...asker(head), err: error }, "a request failed");
       else refusals.log(error, asker(head));

@@ -1,0 +1,39 @@
+import { CODES, type Code, type CodeRow } from "../protocol/codes.ts";
+import { EXCHANGES } from "./exchanges.ts";
+import { OPERATIONS } from "./operations.ts";
+
+/** What there is to say of a code. */
+export interface CodeEntry {
+  readonly code: Code;
+  readonly cause: string;
+  readonly cure: string;
+  /** Variables of the configuration that decide about it. */
+  readonly keys: readonly string[];
+  /** Undefined: it answers no request. */
+  readonly status: number | undefined;
+  /** Undefined: it ends no connection. */
+  readonly close: number | undefined;
+  readonly temporary: boolean;
+  /** The operations, by their ids, and the commands that it may answer. */
+  readonly operations: readonly string[];
+  readonly commands: readonly string[];
+}
+
+/** Every code, in the order of their table. */
+export function codeEntries(): CodeEntry[] {
+  return (Object.entries(CODES) as [Code, CodeRow][]).map(
+    ([code, { title, cure, status, close, temporary }]) => ({
+      code,
+      cause: title,
+      cure,
+      keys: [...new Set(cure.match(/TIDEGATE_[A-Z_]*[A-Z]/g) ?? [])],
+      status,
+      close,
+      temporary,
+      operations: OPERATIONS.filter(({ errors }) => errors.includes(code)).map(({ id }) => id),
+      commands: Object.entries(EXCHANGES)
+        .filter(([, { errors }]) => errors.includes(code))
+        .map(([name]) => name),
+    }),
+  );
+}

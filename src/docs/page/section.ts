@@ -1,0 +1,6 @@
+/** Some of the page, with what leads to it. */
+export interface Section {
+  readonly title: string;
+  readonly html: string;
+  readonly entries: readonly { readonly id: string; readonly label: string }[];
+}
