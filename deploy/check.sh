@@ -20,4 +20,5 @@ step architecture vitest run test/architecture.test.ts
 step "api documents" tsx deploy/documents.ts
 step supply tsx deploy/supply.ts
 step haproxy haproxy -dW -c -f haproxy.cfg
+step nginx nginx -t -q -p . -c deploy/nginx.conf
 printf '\nall checks passed\n'

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Tests and checks run against the real thing: Redis >= 7, HAProxy >= 2.6, openssl, promtool, curl.
+# Tests and checks run against the real thing: Redis >= 7, HAProxy >= 2.6, nginx, openssl, promtool, curl.
 # On Debian or Ubuntu as root this installs what is missing; elsewhere it says what to install, and fails.
 # `--check [command…]` never installs, and asks only for the commands named.
 set -eu
 
-packages="redis-server redis-tools haproxy openssl prometheus curl"
-commands="redis-server redis-cli haproxy openssl promtool curl"
+packages="redis-server redis-tools haproxy nginx openssl prometheus curl"
+commands="redis-server redis-cli haproxy nginx openssl promtool curl"
 check=
 if [ "${1:-}" = --check ]; then
   check=yes
@@ -25,17 +25,17 @@ explain() {
   if command -v apt-get >/dev/null 2>&1; then
     echo "  sudo apt-get install --no-install-recommends $packages" >&2
   elif command -v brew >/dev/null 2>&1; then
-    echo "  brew install redis haproxy openssl prometheus curl" >&2
+    echo "  brew install redis haproxy nginx openssl prometheus curl" >&2
   elif command -v dnf >/dev/null 2>&1; then
-    echo "  sudo dnf install redis haproxy openssl golang-github-prometheus curl" >&2
+    echo "  sudo dnf install redis haproxy nginx openssl golang-github-prometheus curl" >&2
   else
-    echo "  your package manager: redis, haproxy, openssl, prometheus (for promtool), curl" >&2
+    echo "  your package manager: redis, haproxy, nginx, openssl, prometheus (for promtool), curl" >&2
   fi
 }
 
 install() {
-  # Only the programs are wanted: without this file the packages would start a Redis on 6379, an HAProxy
-  # and a Prometheus as services. A policy that is already there is somebody else's decision, and stays.
+  # Only the programs are wanted: without this file the packages would start a Redis on 6379, an HAProxy, an
+  # nginx and a Prometheus as services. A policy that is already there is somebody else's decision, and stays.
   policy=/usr/sbin/policy-rc.d
   if [ ! -e "$policy" ]; then
     trap 'rm -f "$policy"' EXIT

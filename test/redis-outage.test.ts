@@ -118,8 +118,8 @@ describe.concurrent("a node whose Redis", () => {
       (await redis.cli("PUBSUB", "CHANNELS")).split("\n").filter((name) => name !== "").length;
     const subscribeCalls = async () =>
       Number(/cmdstat_subscribe:calls=(\d+)/.exec(await redis.cli("INFO", "commandstats"))?.[1]);
-    // Two Redis channels for each of ours, and those of the probe and the revocations.
-    expect(await listening()).toBe(5_002);
+    // Two Redis channels for each of ours, and those of the probe, of revocations, of histories deleted.
+    expect(await listening()).toBe(5_003);
 
     for (let kill = 1; kill <= 5; kill++) {
       const callsBefore = await subscribeCalls();
@@ -127,7 +127,7 @@ describe.concurrent("a node whose Redis", () => {
       expect(Number(await redis.cli("CLIENT", "KILL", "TYPE", "pubsub"))).toBe(1);
       // Leaves while the connection is down: its channels must not come back.
       if (kill === 3) clients.pop()?.stop();
-      const wanted = clients.length * 1_000 + 2;
+      const wanted = clients.length * 1_000 + 3;
       await until(
         "it is subscribed again",
         async () =>

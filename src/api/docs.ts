@@ -11,16 +11,22 @@ const HEADERS = { "cache-control": "no-cache", "x-content-type-options": "nosnif
  * @param version of the gateway
  */
 export function docsRoutes(version: string): Route[] {
-  const route = (path: string, type: string, body: string, more: Record<string, string> = {}): Route => {
-    const answer: Answer = { status: 200, headers: { "content-type": type, ...HEADERS, ...more }, body };
-    return { method: "get", path, handle: () => answer };
-  };
   return [
-    route("/openapi.json", "application/json", `${JSON.stringify(openApi(version))}\n`),
-    route("/asyncapi.json", "application/json", `${JSON.stringify(asyncApi(version))}\n`),
-    route("/docs", "text/html; charset=utf-8", page(version), {
+    route("/openapi.json", "application/json", () => `${JSON.stringify(openApi(version))}\n`),
+    route("/asyncapi.json", "application/json", () => `${JSON.stringify(asyncApi(version))}\n`),
+    route("/docs", "text/html; charset=utf-8", () => page(version), {
       "content-security-policy": CONTENT_SECURITY_POLICY,
       "referrer-policy": "no-referrer",
     }),
   ];
+}
+
+/** @param write called for the first who asks, since most nodes are never asked */
+function route(path: string, type: string, write: () => string, more: Record<string, string> = {}): Route {
+  let answer: Answer | undefined;
+  const handle = () => {
+    answer ??= { status: 200, headers: { "content-type": type, ...HEADERS, ...more }, body: write() };
+    return answer;
+  };
+  return { method: "get", path, handle };
 }

@@ -3,6 +3,7 @@ import {
   CouldNotRun,
   DEFAULTS,
   publishersFor,
+  type Transport,
   type VerifyOptions,
   type Via,
 } from "../verify/options.ts";
@@ -18,6 +19,8 @@ export interface VerifyFlags {
   /** `ws`, `http`, `redis`, or the URL of a Redis. */
   readonly via?: string;
   readonly clients?: number;
+  /** `ws`, `sse` or both, with a comma. */
+  readonly transports?: string;
   readonly channelsPerClient?: number;
   readonly reconnect?: number;
   readonly away?: number;
@@ -76,6 +79,7 @@ function optionsOf(flags: VerifyFlags, context: VerifyContext): VerifyOptions {
     publishers: flags.publishers ?? publishersFor(rate),
     via: viaOf(via, context),
     clients: flags.clients ?? defaults.clients,
+    transports: flags.transports === undefined ? defaults.transports : transportsOf(flags.transports),
     channelsPerClient: flags.channelsPerClient ?? defaults.channelsPerClient,
     reconnectMs: flags.reconnect ?? defaults.reconnectMs,
     awayMs: flags.away ?? defaults.awayMs,
@@ -93,4 +97,12 @@ function viaOf(text: string, { redisUrl, redisPrefix }: VerifyContext): Via {
   if (redis === undefined || !/^rediss?:\/\//.test(redis))
     throw new CouldNotRun("--via is ws, http, redis with TIDEGATE_REDIS_URL set to redis://…, or such a URL");
   return { redis, prefix: redisPrefix };
+}
+
+/** @throws {CouldNotRun} */
+function transportsOf(text: string): Transport[] {
+  return text.split(",").map((transport) => {
+    if (transport === "ws" || transport === "sse") return transport;
+    throw new CouldNotRun("--transports is ws, sse, or ws,sse");
+  });
 }

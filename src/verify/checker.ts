@@ -1,4 +1,4 @@
-import { parseId } from "../protocol/position.ts";
+import { type Position, parseId } from "../protocol/position.ts";
 import { Claim, Stream } from "./claim.ts";
 import type { Counts } from "./counts.ts";
 import { type Audience, type Entry, EXCUSED, Ledger, OPEN } from "./ledger.ts";
@@ -76,7 +76,12 @@ export class Checker {
 
   /** A connection is about to subscribe for a claim, since its position. */
   stream(claim: Claim): Stream {
-    return new Stream(claim, this.#channel(claim.channel).ledger, this.counts);
+    return this.streamSince(claim, claim.position);
+  }
+
+  /** Likewise, since where another connection of the client was. */
+  streamSince(claim: Claim, since: Position | undefined): Stream {
+    return new Stream(claim, this.#channel(claim.channel).ledger, this.counts, since);
   }
 
   /** An event was published. @throws {TypeError} when `id` is none */

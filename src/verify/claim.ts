@@ -157,6 +157,13 @@ export interface Subscribed {
   readonly reason?: string | undefined;
 }
 
+/** Where an event stream says that it goes on from. A cursor holds only a part of each position. */
+export interface Beginning {
+  isAt(position: Position): boolean;
+  /** All of it, for who has heard of the next event. */
+  before(first: Position): Position;
+}
+
 export interface Received {
   readonly id: string;
   /** As JSON. */
@@ -180,23 +187,45 @@ export class Stream {
   #last: Position | undefined;
   /** Events up to here were missed, later ones are live. */
   #head = 0;
+  /** Of an event stream, which does not say how far the channel is: what was tried to publish before then was missed. */
+  #openedAt = Number.NEGATIVE_INFINITY;
+  #beginning: Beginning | undefined;
+  /** It may still be said that nothing of what was missed comes. */
+  #isResuming = false;
+  #isConfirmed = false;
   #ended = false;
 
-  constructor(claim: Claim, ledger: Ledger, counts: Counts) {
+  constructor(claim: Claim, ledger: Ledger, counts: Counts, since: Position | undefined) {
     this.#claim = claim;
     this.#ledger = ledger;
     this.#counts = counts;
-    this.#since = claim.position;
+    this.#since = since;
+  }
+
+  /** The beginning of an event stream: it goes on from where the client was, unless `subscribed` says that it does not. */
+  opened(beginning: Beginning, at: number): void {
+    if (this.#ended || this.#isConfirmed) return;
+    this.#confirm(at);
+    this.#openedAt = at;
+    if (!this.#since) {
+      this.#beginning = beginning;
+      return;
+    }
+    this.#last = this.#since;
+    this.#isResuming = true;
+    if (!beginning.isAt(this.#since)) this.#claim.breach(at);
   }
 
   /** The answer to the subscription, or, on one that is confirmed, the word that continuity was lost. @throws {TypeError} when `id` is none */
   subscribed({ id, resumed, reason }: Subscribed, at: number): void {
     const position = positionOf(id);
     if (this.#ended) return;
-    const first = this.#last === undefined;
+    const first = !this.#isConfirmed;
     if (!first && resumed !== false) return; // subscribed twice
-    if (first) this.#claim.connect(at);
-    if (first && this.#since) this.#counts.resumes.add(resumed === true ? "resumed" : (reason ?? "ignored"));
+    if (first) this.#confirm(at);
+    if (this.#isResuming || (first && this.#since))
+      this.#counts.resumes.add(resumed === true ? "resumed" : (reason ?? "ignored"));
+    this.#isResuming = false;
     this.#head = position.offset;
     this.#last = resumed === true && this.#since ? this.#since : position;
     if (resumed === false) {
@@ -216,6 +245,8 @@ export class Stream {
   event({ id, data, sentAt, skipped = 0 }: Received, at: number): void {
     const position = positionOf(id);
     if (this.#ended) return;
+    this.#resumed();
+    this.#last ??= this.#beginBefore(position);
     if (!this.#last) {
       this.#counts.reordered++; // `subscribed` comes first
       return;
@@ -235,7 +266,7 @@ export class Stream {
     this.#checkPublication(entry);
     if (!this.#claim.deliver(entry, at)) return;
     this.#counts.deliveries++;
-    if (position.offset <= this.#head) this.#counts.recovered++;
+    if (position.offset <= this.#head || sentAt < this.#openedAt) this.#counts.recovered++;
     else {
       this.#counts.took(at - sentAt);
       this.#claim.checkPunctuality(entry, at);
@@ -244,8 +275,25 @@ export class Stream {
 
   /** The connection is gone, or the subscription. */
   end(at: number): void {
-    if (!this.#ended && this.#last) this.#claim.disconnect(at);
+    if (!this.#ended && this.#isConfirmed) this.#claim.disconnect(at);
+    this.#resumed();
     this.#ended = true;
+  }
+
+  #confirm(at: number): void {
+    this.#isConfirmed = true;
+    this.#claim.connect(at);
+  }
+
+  #resumed(): void {
+    if (this.#isResuming) this.#counts.resumes.add("resumed");
+    this.#isResuming = false;
+  }
+
+  #beginBefore(first: Position): Position | undefined {
+    const start = this.#beginning?.before(first);
+    if (start && this.#claim.generation === 0) this.#claim.begin(start);
+    return start;
   }
 
   #passOver(last: Position, next: Position, skipped: number, at: number): void {

@@ -1,31 +1,23 @@
 import { formatId } from "../protocol/position.ts";
 import type { Checker } from "./checker.ts";
 import type { Claim, Stream } from "./claim.ts";
-import { Connection, type ConnectionEnd, type Frame } from "./connection.ts";
+import { Connection, type Frame } from "./connection.ts";
+import type { Dialogue, DialogueOptions } from "./dialogue.ts";
 import { sentAtOf } from "./publication.ts";
 import { retryDelay } from "./retry.ts";
 import { Timers } from "./timers.ts";
 
-export interface ConversationOptions {
+export interface ConversationOptions extends DialogueOptions {
+  /** `ws://…/ws` */
   readonly url: string;
-  readonly run: string;
-  readonly token: string;
-  readonly fresh: boolean;
   readonly maxRetryMs: number;
-  /** Subscribed to every channel. */
-  onReady(): void;
-  /** The node asks to move in so many milliseconds; `fresh`: to another one. */
-  onClosing(inMs: number, fresh: boolean): void;
-  /** Something that no retry mends. */
-  onRefused(why: string): void;
-  onEnd(end: ConnectionEnd): void;
 }
 
 /** From the opening of a connection to the last `subscribed`. */
 const READY_MS = 15_000;
 
-/** One connection of a client: it resumes all channels there, and tells the checker what comes. */
-export class Conversation {
+/** One WebSocket of a client: it resumes all channels there, and tells the checker what comes. */
+export class Conversation implements Dialogue {
   readonly #checker: Checker;
   readonly #claims: ReadonlyMap<string, Claim>;
   readonly #options: ConversationOptions;
@@ -63,7 +55,6 @@ export class Conversation {
     });
   }
 
-  /** Without a word to the node, and without `onEnd`. */
   cut(): void {
     this.#connection.cut();
     this.#endStreams();

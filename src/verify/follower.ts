@@ -2,12 +2,16 @@ import type { Checker } from "./checker.ts";
 import type { Claim } from "./claim.ts";
 import type { ConnectionEnd } from "./connection.ts";
 import { Conversation } from "./conversation.ts";
+import type { Dialogue, DialogueOptions } from "./dialogue.ts";
+import type { Transport } from "./options.ts";
 import { randomInterval, retryDelay } from "./retry.ts";
+import { Bookmark, SseConversation } from "./sse-conversation.ts";
 
 /** What a client does beside listening. Durations are milliseconds. */
 export interface FollowerOptions {
-  /** `ws://…/ws` */
-  readonly url: string;
+  readonly transport: Transport;
+  /** `http://host:port`, and `ws://…/ws`. */
+  readonly url: { readonly http: string; readonly webSocket: string };
   readonly run: string;
   token(): string;
   readonly reconnectMs: number;
@@ -39,10 +43,11 @@ export class Follower {
   readonly #claims: ReadonlyMap<string, Claim>;
   readonly #reconnects: Reconnects;
   readonly #options: FollowerOptions;
-  #current: Conversation | undefined;
+  readonly #bookmark = new Bookmark();
+  #current: Dialogue | undefined;
   /** The one to move to. */
-  #next: Conversation | undefined;
-  readonly #dropping = new Set<Conversation>();
+  #next: Dialogue | undefined;
+  readonly #dropping = new Set<Dialogue>();
   #failed = 0;
   #retry: NodeJS.Timeout | undefined;
   #whim: NodeJS.Timeout | undefined;
@@ -88,22 +93,27 @@ export class Follower {
     for (const one of [this.#current, this.#next, ...this.#dropping]) one?.cut();
   }
 
-  #open(fresh = false): Conversation {
-    const { url, run, maxRetryMs } = this.#options;
-    const conversation: Conversation = new Conversation(this.#checker, this.#claims, {
-      url,
+  #open(fresh = false): Dialogue {
+    const { run, token } = this.#options;
+    const dialogue: Dialogue = this.#converse({
       run,
-      token: this.#options.token(),
+      token: token(),
       fresh,
-      maxRetryMs,
-      onReady: () => this.#ready(conversation),
+      onReady: () => this.#ready(dialogue),
       onClosing: (inMs, elsewhere) => {
-        if (conversation === this.#current) this.#move(inMs, elsewhere);
+        if (dialogue === this.#current) this.#move(inMs, elsewhere);
       },
       onRefused: (why) => this.#options.onRefused(why),
-      onEnd: (end) => this.#ended(conversation, end),
+      onEnd: (end) => this.#ended(dialogue, end),
     });
-    return conversation;
+    return dialogue;
+  }
+
+  #converse(options: DialogueOptions): Dialogue {
+    const { transport, url, maxRetryMs } = this.#options;
+    if (transport === "sse")
+      return new SseConversation(this.#checker, this.#claims, this.#bookmark, url.http, options);
+    return new Conversation(this.#checker, this.#claims, { ...options, url: url.webSocket, maxRetryMs });
   }
 
   #followWhim(): void {
@@ -124,11 +134,11 @@ export class Follower {
     }, inMs);
   }
 
-  #ready(conversation: Conversation): void {
+  #ready(dialogue: Dialogue): void {
     this.#failed = 0;
-    if (conversation !== this.#next) return;
+    if (dialogue !== this.#next) return;
     const old = this.#current;
-    this.#current = conversation;
+    this.#current = dialogue;
     this.#next = undefined;
     if (!old) return;
     this.#reconnects.moved++;
@@ -137,19 +147,19 @@ export class Follower {
       this.#dropping.delete(old);
       old.cut();
     }, OVERLAP_MS).unref();
-    if (conversation.isClosing) this.#move(0, true);
+    if (dialogue.isClosing) this.#move(0, true);
   }
 
-  #ended(conversation: Conversation, { again, why }: ConnectionEnd): void {
+  #ended(dialogue: Dialogue, { again, why }: ConnectionEnd): void {
     this.lastFailure = why;
-    if (this.#stopped || this.#dropping.delete(conversation)) return;
+    if (this.#stopped || this.#dropping.delete(dialogue)) return;
     if (!again) return this.#options.onRefused(why);
-    if (conversation === this.#next) {
+    if (dialogue === this.#next) {
       this.#next = undefined;
       if (this.#current?.isClosing) this.#move(retryDelay(this.#failed++, this.#options.maxRetryMs), true);
       return;
     }
-    if (conversation.isReady) this.#reconnects.lost++;
+    if (dialogue.isReady) this.#reconnects.lost++;
     this.#current = this.#next;
     this.#next = undefined;
     if (!this.#current) this.#comeBack(retryDelay(this.#failed++, this.#options.maxRetryMs));

@@ -4,7 +4,7 @@ import { Checker } from "./checker.ts";
 import type { Claim } from "./claim.ts";
 import type { Counts } from "./counts.ts";
 import { Follower, Reconnects } from "./follower.ts";
-import { CouldNotRun, type VerifyOptions } from "./options.ts";
+import { CouldNotRun, DEFAULTS, type Transport, type VerifyOptions } from "./options.ts";
 import { channelName } from "./publication.ts";
 import { Published, Publisher } from "./publisher.ts";
 import { findings, latenciesOf, type Report } from "./report.ts";
@@ -154,12 +154,14 @@ export class Load {
 
   #follower(number: number): Follower {
     const { channels, channelsPerClient, reconnectMs, awayMs, maxRetryMs } = this.#options;
+    const { transports = DEFAULTS.transports } = this.#options;
     const claims = Array.from({ length: Math.min(channels, channelsPerClient) }, (_, i) =>
       this.#checker.claim(channelName(this.run, (number + i) % channels)),
     );
     this.#claims.push(...claims);
     return new Follower(this.#checker, claims, this.reconnects, {
-      url: this.#url.webSocket,
+      transport: transports[number % transports.length] as Transport,
+      url: this.#url,
       run: this.run,
       token: () => this.#options.token(`verify-${number}`),
       reconnectMs,

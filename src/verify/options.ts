@@ -14,6 +14,8 @@ export interface VerifyOptions {
   readonly publishers: number;
   readonly via: Via;
   readonly clients: number;
+  /** Taken in turn by the clients; at least one. Default: both. */
+  readonly transports?: readonly Transport[];
   readonly channelsPerClient: number;
   /** Mean time after which a client reconnects, without a need; 0: never. */
   readonly reconnectMs: number;
@@ -28,6 +30,9 @@ export interface VerifyOptions {
   readonly allowTold: boolean;
 }
 
+/** How clients follow: a WebSocket, or an event stream over HTTP. */
+export type Transport = "ws" | "sse";
+
 /** How events are published: a WebSocket's `publish` frame, an HTTP request, or the function in Redis. */
 export type Via = "ws" | "http" | { readonly redis: string; readonly prefix: string };
 
@@ -36,6 +41,7 @@ export const DEFAULTS = {
   rate: 100,
   via: "ws",
   clients: 50,
+  transports: ["ws", "sse"],
   channelsPerClient: 3,
   reconnectMs: 5_000,
   awayMs: 1_000,

@@ -1,6 +1,8 @@
 import type { EncodedEvent } from "../../hub/encoded-event.ts";
+import { encodeMark } from "../../protocol/cursor.ts";
 import { payloadOf } from "../../protocol/event.ts";
-import { formatId } from "../../protocol/position.ts";
+import type { LossReason } from "../../protocol/frames.ts";
+import { formatId, type Position } from "../../protocol/position.ts";
 
 /*
  * The blocks of an event stream (HTML, 9.2.6). A line ends at CR, LF or CRLF, so no value may contain one: the types and
@@ -26,23 +28,83 @@ export function controlBlock(type: string, data: object, fields = ""): Buffer {
   return Buffer.from(`event: $${type}\n${fields}data: ${JSON.stringify(data)}\n\n`);
 }
 
-/** An event in the stream of its channel: its type, id and data; a payload that is not text as `{"data_base64":…}`. */
-export function eventBlock(event: EncodedEvent): Buffer {
-  const { type, data } = payloadOf(event.text);
-  const id = event.position && formatId(event.position);
-  return Buffer.concat([Buffer.from(`event: ${type}\n${idLine(id)}`), dataLines(data), LAST]);
+/** What moves a client on in a channel: encoded once, for all streams, in the form that each kind of stream takes. */
+export interface ChannelBlock {
+  readonly channel: string;
+  /** In the stream of the channel: all of it. */
+  readonly whole: Uint8Array;
+  /** In a stream of many channels: all in front of the cursor. */
+  readonly beforeCursor: Uint8Array;
+  /** What the channel's part of the cursor becomes; undefined: it stays. */
+  readonly mark: Uint8Array | undefined;
 }
 
-/** An event in a stream of many channels, up to the cursor, which is each stream's own. */
-export function sharedBlock(event: EncodedEvent): Buffer {
-  const { type } = payloadOf(event.text);
-  return Buffer.concat([Buffer.from(`event: ${type}\n`), dataLines(event.text), CURSOR]);
+/** An event: its type, id and data in the one stream, the whole of it in the other. */
+class EventBlock implements ChannelBlock {
+  readonly channel: string;
+  readonly mark: Uint8Array | undefined;
+  readonly #event: EncodedEvent;
+  #whole: Uint8Array | undefined;
+  #beforeCursor: Uint8Array | undefined;
+
+  constructor(event: EncodedEvent) {
+    this.#event = event;
+    this.channel = event.channel;
+    this.mark = event.position && Buffer.from(encodeMark(event.position));
+  }
+
+  get whole(): Uint8Array {
+    this.#whole ??= wholeOf(this.#event);
+    return this.#whole;
+  }
+
+  get beforeCursor(): Uint8Array {
+    this.#beforeCursor ??= beforeCursorOf(this.#event);
+    return this.#beforeCursor;
+  }
+}
+
+const known = new WeakMap<EncodedEvent, EventBlock>();
+
+/** Of an event that goes to many streams in turn, always the same. */
+export function eventBlock(event: EncodedEvent): ChannelBlock {
+  const found = known.get(event);
+  if (found) return found;
+  const block = new EventBlock(event);
+  known.set(event, block);
+  return block;
+}
+
+/** Events may be missing; the channel goes on from there. */
+export function lostBlock(channel: string, position: Position | undefined, reason: LossReason): ChannelBlock {
+  const id = position && formatId(position);
+  const data = { channel, ...(id !== undefined && { id }), reason };
+  return {
+    channel,
+    whole: controlBlock("lost", data, idLine(id)),
+    beforeCursor: Buffer.from(`event: $lost\ndata: ${JSON.stringify(data)}\nid: `),
+    mark: Buffer.from(encodeMark(position)),
+  };
+}
+
+/** A payload that is not text is `{"data_base64":…}`. */
+function wholeOf({ text, position }: EncodedEvent): Uint8Array {
+  const { type, data } = payloadOf(text);
+  return Buffer.concat([
+    Buffer.from(`event: ${type}\n${idLine(position && formatId(position))}`),
+    dataLines(data),
+    NEWLINE,
+  ]);
+}
+
+function beforeCursorOf({ text }: EncodedEvent): Uint8Array {
+  const { type } = payloadOf(text);
+  return Buffer.concat([Buffer.from(`event: ${type}\n`), dataLines(text), ID]);
 }
 
 const DATA = Buffer.from("data: ");
+const ID = Buffer.from("id: ");
 const NEWLINE = Buffer.from("\n");
-const LAST = NEWLINE;
-const CURSOR = Buffer.from("id: ");
 
 function dataLines(data: Uint8Array): Uint8Array {
   if (!data.includes(0x0a) && !data.includes(0x0d)) return Buffer.concat([DATA, data, NEWLINE]);

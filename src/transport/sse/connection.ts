@@ -1,22 +1,34 @@
 import type { EncodedEvent } from "../../hub/encoded-event.ts";
 import { type CloseReason, CODES } from "../../protocol/codes.ts";
-import type { ServerFrame } from "../../protocol/frames.ts";
-import { formatId, type Position, parseId } from "../../protocol/position.ts";
+import type { LossReason, ServerFrame } from "../../protocol/frames.ts";
+import { type Position, parseId } from "../../protocol/position.ts";
 import type { Connection } from "../../session/connection.ts";
 import type { Session } from "../../session/session.ts";
 import type { ConnectionCounts } from "../counts.ts";
+import { Drains } from "../drains.ts";
 import type { Beating, Heartbeat } from "../heartbeat.ts";
 import type { Queue } from "../queues.ts";
 import type { HttpResponse } from "../uws.ts";
-import { controlBlock, HEARTBEAT, idLine, retry } from "./blocks.ts";
+import {
+  type ChannelBlock,
+  controlBlock,
+  eventBlock,
+  HEARTBEAT,
+  idLine,
+  lostBlock,
+  retry,
+} from "./blocks.ts";
 
-/** How a stream writes where its client is, and what that takes of an event. */
+/** How a stream tells its client where it is. */
 export interface Track {
-  /** The whole block of an event, which is the client's newest in its channel from then on. */
-  block(event: EncodedEvent): Uint8Array;
-  move(channel: string, position: Position | undefined): void;
-  /** What `Last-Event-ID` will be; undefined: nothing that one could come back to. */
+  /** The client is there before the first block. */
+  begin(channel: string, position: Position | undefined): void;
+  /** Of the beginning, until something is put; undefined: nothing that one could come back to. */
   readonly id: string | undefined;
+  /** Bytes of a block in this stream. */
+  lengthOf(block: ChannelBlock): number;
+  /** Writes a block. From then on the client is where the block leads, so they are put in the order in which they leave. */
+  put(block: ChannelBlock, into: Uint8Array, at: number): void;
 }
 
 /** Where the events of a stream's channels come from. */
@@ -47,6 +59,8 @@ export interface SseContext {
  * client waits here and is given to it piece by piece.
  */
 const PIECE_BYTES = 32 * 1024;
+/** Where pieces are put together: uWebSockets.js has copied one, or sent it, when the next begins. */
+const scratch = Buffer.allocUnsafe(2 * PIECE_BYTES);
 /** For a client that is told why its stream ends, to take what is queued. */
 const LINGER_MS = 4_000;
 
@@ -69,7 +83,8 @@ export class SseConnection implements Connection, Beating, Queue {
   /** What came before the stream was open. */
   #early: (() => void)[] | undefined = [];
   #earlyBytes = 0;
-  readonly #queue: Uint8Array[] = [];
+  /** Those of a channel are shared by all streams, and become bytes when their turn has come. */
+  readonly #queue: (ChannelBlock | Uint8Array)[] = [];
   #queued = 0;
   /** What the last write has left with uWebSockets.js, at most; 0 while the client keeps up. */
   #stuck = 0;
@@ -77,8 +92,7 @@ export class SseConnection implements Connection, Beating, Queue {
   #isOver = false;
   #reason: CloseReason | undefined;
   #linger: NodeJS.Timeout | undefined;
-  /** Those that wait for the client to take what it was sent. */
-  #drained: Set<() => void> | undefined;
+  #drains: Drains | undefined;
 
   constructor(id: string, track: Track, context: SseContext) {
     this.id = id;
@@ -99,8 +113,9 @@ export class SseConnection implements Connection, Beating, Queue {
     const early = this.#early ?? [];
     this.#early = undefined;
     this.#earlyBytes = 0;
-    this.#put(Buffer.from(`${retry(retryMs)}${idLine(this.#track.id)}\n`));
+    this.#putBytes(Buffer.from(`${retry(retryMs)}${idLine(this.#track.id)}\n`));
     for (const put of early) put();
+    this.#drains?.wake();
   }
 
   /** It is over, however: by the client, the network or this node, before it was open or after. */
@@ -118,7 +133,7 @@ export class SseConnection implements Connection, Beating, Queue {
     this.#queue.length = 0;
     this.#queued = 0;
     this.#stuck = 0;
-    this.#wakeDrained();
+    this.#drains?.wake();
     this.session.end();
   }
 
@@ -137,16 +152,11 @@ export class SseConnection implements Connection, Beating, Queue {
 
   /** It is where its subscription begins. */
   begin(channel: string, position: Position | undefined): void {
-    this.#track.move(channel, position);
+    this.#track.begin(channel, position);
   }
 
-  /** Events may be missing; it goes on from there. */
-  lost(channel: string, position: Position | undefined, reason: string): void {
-    if (this.#early) return void this.#early.push(() => this.lost(channel, position, reason));
-    this.#track.move(channel, position);
-    const id = position && formatId(position);
-    const told = { channel, ...(id !== undefined && { id }), reason };
-    this.#put(controlBlock("lost", told, idLine(this.#track.id)));
+  lost(channel: string, position: Position | undefined, reason: LossReason): void {
+    this.deliver(lostBlock(channel, position, reason));
   }
 
   send(...frames: readonly ServerFrame[]): void {
@@ -156,9 +166,11 @@ export class SseConnection implements Connection, Beating, Queue {
   /** Of a session without commands these are all. */
   #sendFrame(frame: ServerFrame): void {
     if (this.#early) return void this.#early.push(() => this.#sendFrame(frame));
-    if (frame.type === "subscribed") this.lost(frame.channel, parseId(frame.id), frame.reason ?? "");
-    else if (frame.type === "closing") this.#put(controlBlock("closing", frame, retry(frame.reconnect_in)));
-    else if (frame.type === "error") this.#put(controlBlock("error", frame));
+    if (frame.type === "subscribed" && frame.reason)
+      this.lost(frame.channel, parseId(frame.id), frame.reason);
+    else if (frame.type === "closing")
+      this.#putBytes(controlBlock("closing", frame, retry(frame.reconnect_in)));
+    else if (frame.type === "error") this.#putBytes(controlBlock("error", frame));
   }
 
   /** Only commands are answered so. */
@@ -166,37 +178,39 @@ export class SseConnection implements Connection, Beating, Queue {
 
   sendEvents(events: readonly EncodedEvent[]): void {
     let bytes = 0;
-    for (const event of events) bytes += this.deliver(event);
+    for (const event of events) bytes += this.deliver(eventBlock(event));
     this.#context.streams.handOnEvents(events.length, bytes);
   }
 
-  /** @returns the bytes of its block, or about as many */
-  deliver(event: EncodedEvent): number {
-    if (this.#early) return this.#keep(event, this.#early);
-    const block = this.#track.block(event);
-    this.#put(block);
-    return block.length;
-  }
-
-  /** Some channels are there before others: what comes meanwhile comes behind the beginning. */
-  #keep(event: EncodedEvent, early: (() => void)[]): number {
-    const { maxQueuedBytes } = this.#context;
-    const { length } = event.text;
-    early.push(() => void this.deliver(event));
-    this.#earlyBytes += length;
-    if (maxQueuedBytes > 0 && this.#earlyBytes > maxQueuedBytes) this.close("slow");
+  /** @returns its bytes */
+  deliver(block: ChannelBlock): number {
+    const length = this.#track.lengthOf(block);
+    if (this.#early) this.#keep(block, length, this.#early);
+    else this.#put(block, length);
     return length;
   }
 
-  #put(block: Uint8Array): void {
+  /** Some channels are there before others: what comes meanwhile comes behind the beginning. */
+  #keep(block: ChannelBlock, length: number, early: (() => void)[]): void {
+    const { maxQueuedBytes } = this.#context;
+    early.push(() => void this.deliver(block));
+    this.#earlyBytes += length;
+    if (maxQueuedBytes > 0 && this.#earlyBytes > maxQueuedBytes) this.close("slow");
+  }
+
+  #put(block: ChannelBlock | Uint8Array, length: number): void {
     if (this.#reason || !this.#response) return;
     const { maxQueuedBytes } = this.#context;
     this.#queue.push(block);
-    this.#queued += block.length;
+    this.#queued += length;
     if (this.#stuck > 0 && maxQueuedBytes > 0 && this.#queued > maxQueuedBytes) return this.cut();
     if (this.#isFlushing) return;
     this.#isFlushing = true;
     this.#context.streams.flushSoon(this);
+  }
+
+  #putBytes(bytes: Uint8Array): void {
+    this.#put(bytes, bytes.length);
   }
 
   /** Writes what this turn has brought, each write in a cork of its own: several in one lose bytes under backpressure. */
@@ -204,7 +218,7 @@ export class SseConnection implements Connection, Beating, Queue {
     this.#isFlushing = false;
     while (this.#response && this.#queue.length > 0 && this.#stuck === 0) this.#writePiece(this.#response);
     if (this.#reason && this.#queue.length === 0 && this.#stuck === 0) this.#finish();
-    else if (this.#stuck === 0) this.#wakeDrained();
+    else if (this.#stuck === 0) this.#drains?.wake();
   }
 
   #writePiece(response: HttpResponse): void {
@@ -215,49 +229,46 @@ export class SseConnection implements Connection, Beating, Queue {
   }
 
   #takePiece(): Uint8Array {
+    let length = 0;
     let count = 0;
-    let bytes = 0;
-    while (count < this.#queue.length && (count === 0 || bytes < PIECE_BYTES))
-      bytes += this.#queue[count++]?.length ?? 0;
-    this.#queued -= bytes;
-    const blocks = this.#queue.splice(0, count);
-    return blocks.length === 1 ? (blocks[0] as Uint8Array) : Buffer.concat(blocks, bytes);
+    let piece: Uint8Array = scratch;
+    for (const block of this.#queue) {
+      const bytes = block instanceof Uint8Array ? block.length : this.#track.lengthOf(block);
+      if (count > 0 && length + bytes > scratch.length) break;
+      if (bytes > piece.length) piece = Buffer.allocUnsafe(bytes);
+      if (block instanceof Uint8Array) piece.set(block, length);
+      else this.#track.put(block, piece, length);
+      length += bytes;
+      count++;
+      if (length >= PIECE_BYTES) break;
+    }
+    this.#queued -= length;
+    if (count === this.#queue.length) this.#queue.length = 0;
+    else this.#queue.splice(0, count);
+    return piece.subarray(0, length);
   }
 
   #onWritable(): void {
     this.#stuck = 0;
+    // What uWebSockets.js still holds leaves with the next write, and not before.
+    if (this.#queue.length === 0) this.#putBytes(HEARTBEAT);
     this.flush();
-    this.#wakeDrained();
+    this.#drains?.wake();
   }
 
+  /** Nothing is taken before it is open: a replay waits for that. */
   get queuedBytes(): number {
-    return this.#earlyBytes + this.#queued + this.#stuck;
+    return this.#early ? Number.POSITIVE_INFINITY : this.#queued + this.#stuck;
   }
 
-  drained(withinMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      this.#drained ??= new Set();
-      const waiting = this.#drained;
-      const wake = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-      const timer = setTimeout(() => {
-        waiting.delete(wake);
-        resolve(false);
-      }, withinMs);
-      waiting.add(wake);
-    });
-  }
-
-  #wakeDrained(): void {
-    const waiting = this.#drained;
-    this.#drained = undefined;
-    for (const wake of waiting ?? []) wake();
+  async drained(withinMs: number): Promise<boolean> {
+    if (this.#isOver) return true;
+    this.#drains ??= new Drains();
+    return await this.#drains.next(withinMs);
   }
 
   ping(): void {
-    if (this.#stuck === 0) this.#put(HEARTBEAT);
+    if (this.#stuck === 0) this.#putBytes(HEARTBEAT);
   }
 
   onSilence(): void {}
@@ -274,7 +285,7 @@ export class SseConnection implements Connection, Beating, Queue {
       return this.session.end();
     }
     const { close: code, temporary } = CODES[reason];
-    this.#put(controlBlock("closing", { type: "closing", code, reason, temporary }));
+    this.#putBytes(controlBlock("closing", { type: "closing", code, reason, temporary }));
     if (this.#reason) return; // that was too much
     this.#reason = reason;
     this.session.end();

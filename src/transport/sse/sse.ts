@@ -2,16 +2,17 @@ import { randomInt } from "node:crypto";
 import type { Identity } from "../../auth/identity.ts";
 import { isChannel } from "../../protocol/channel.ts";
 import { CODES, RequestError } from "../../protocol/codes.ts";
-import { type Start, subscriptionOf } from "../../protocol/commands.ts";
+import { MAX_LIMIT, type Start, subscriptionOf } from "../../protocol/commands.ts";
 import { parseCursor } from "../../protocol/cursor.ts";
 import type { LossReason } from "../../protocol/frames.ts";
 import { parseId } from "../../protocol/position.ts";
+import { authorise } from "../../session/publisher.ts";
 import { Session, type SessionContext } from "../../session/session.ts";
 import type { Begun } from "../../session/subscriptions.ts";
-import { type AdmissionRules, admit, checkRoom } from "../admission.ts";
+import { type AdmissionRules, admit, checkAgain } from "../admission.ts";
 import type { Answer, Opening } from "../http/answer.ts";
 import type { Request } from "../http/http.ts";
-import type { RequestHead } from "../request.ts";
+import { numberIn, type RequestHead } from "../request.ts";
 import { controlBlock, retry } from "./blocks.ts";
 import { SseConnection, type SseContext, type Track } from "./connection.ts";
 import { ChannelTrack, CursorTrack } from "./tracks.ts";
@@ -60,7 +61,7 @@ export class Sse {
 
   /** One channel: the id of a block is its event's. @throws {RequestError} */
   ofChannel(request: Request, channel: string): Promise<Answer | Opening> {
-    return this.#answer(request.head, [channel], (id) => {
+    return this.#answer(request, [channel], (id) => {
       if (id === undefined) return { starts: last(request.head, [channel]), track: new ChannelTrack() };
       const since = parseId(id);
       if (!since) throw new RequestError("bad_since", "`Last-Event-ID` is the id of an event", { channel });
@@ -69,27 +70,31 @@ export class Sse {
   }
 
   /** `?channel=…`, many times: the id of a block is a cursor over all of them. @throws {RequestError} */
-  ofMany({ head }: Request): Promise<Answer | Opening> {
+  ofMany(request: Request): Promise<Answer | Opening> {
+    const { head } = request;
     const channels = [...new Set(head.query.getAll("channel"))];
-    const wrong = channels.length === 0 || channels.length > MAX_CHANNELS;
-    if (wrong) throw new RequestError("bad_frame", `query \`channel\`: 1 to ${MAX_CHANNELS} channels`);
-    if (!channels.every(isChannel)) throw new RequestError("bad_channel");
-    return this.#answer(head, channels, (id) => ({
-      starts: id === undefined ? last(head, channels) : startsOf(id, channels),
-      track: new CursorTrack(channels, id),
-    }));
+    return this.#answer(request, channels, (id) => {
+      const wrong = channels.length === 0 || channels.length > MAX_CHANNELS;
+      if (wrong) throw new RequestError("bad_frame", `query \`channel\`: 1 to ${MAX_CHANNELS} channels`);
+      if (!channels.every(isChannel)) throw new RequestError("bad_channel");
+      return {
+        starts: id === undefined ? last(head, channels) : startsOf(id, channels),
+        track: new CursorTrack(channels, id),
+      };
+    });
   }
 
   async #answer(
-    head: RequestHead,
+    request: Request,
     channels: readonly string[],
     wayFrom: (id: string | undefined) => Way,
   ): Promise<Answer | Opening> {
     try {
+      const { head } = request;
       const way = wayFrom(lastEventId(head));
       const identity = await admit(head, this.#options.rules);
       if (!identity) throw new RequestError("token_missing");
-      return await this.#open(identity, channels, way);
+      return await this.#open(request, identity, channels, way);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       this.#options.refused(error.code);
@@ -98,15 +103,23 @@ export class Sse {
     }
   }
 
-  async #open(identity: Identity, channels: readonly string[], { starts, track }: Way): Promise<Opening> {
+  async #open(
+    { head, aborted }: Request,
+    identity: Identity,
+    channels: readonly string[],
+    { starts, track }: Way,
+  ): Promise<Answer | Opening> {
     const { session: context, rules } = this.#options;
-    checkRoom(rules); // others came while a key was fetched
+    checkAgain(rules, identity);
+    for (const channel of channels) authorise(identity, "subscribe", channel, context.rules);
+    if (head.method === "HEAD") return { status: 200, headers: HEADERS, body: "" };
     const connection = new SseConnection(this.#options.connectionId(), track, this.#options);
     const session = new Session(context, connection, identity);
     connection.session = session;
     session.begin();
+    // Channels may take seconds to be subscribed: who does not wait for them counts no more.
+    aborted.addEventListener("abort", () => connection.onClose());
     try {
-      for (const channel of channels) session.authorise("subscribe", channel);
       await Promise.all(
         channels.map((channel, i) => this.#subscribe(session, connection, channel, starts[i])),
       );
@@ -157,11 +170,12 @@ function lastEventId({ lastEventId, query }: RequestHead): string | undefined {
 
 /** `?last=…` of a client that has no id: so many of the last events of each. @throws {RequestError} bad_limit */
 function last({ query }: RequestHead, channels: readonly string[]): (Start | undefined)[] {
-  const text = query.get("last");
-  if (text === null) return [];
-  return channels.map(
-    (channel) => subscriptionOf({ channel, last: /^\d{1,9}$/.test(text) ? Number(text) : text }).start,
-  );
+  const number = numberIn(query, "last");
+  if (number === undefined) return [];
+  const starts = channels.map((channel) => subscriptionOf({ channel, last: number }).start);
+  if (Number(number) * channels.length > MAX_LIMIT)
+    throw new RequestError("bad_limit", `\`last\` times the channels is at most ${MAX_LIMIT}`);
+  return starts;
 }
 
 /** @throws {RequestError} bad_since */

@@ -4,6 +4,7 @@ import type { LossReason } from "../../protocol/frames.ts";
 import type { Position } from "../../protocol/position.ts";
 import type { DeliveryCounts } from "../counts.ts";
 import type { Queues } from "../queues.ts";
+import { eventBlock, lostBlock } from "./blocks.ts";
 import type { SseConnection, Streams } from "./connection.ts";
 
 /** The way of events to event streams: what is the same for all is encoded once, and each is written once a turn. */
@@ -47,14 +48,16 @@ export class SseStreams implements Edge, Streams {
   broadcast(event: EncodedEvent): void {
     const here = this.#byChannel.get(event.channel);
     if (!here) return;
+    const block = eventBlock(event);
     let bytes = 0;
     const { size } = here;
-    for (const connection of here) bytes += connection.deliver(event);
+    for (const connection of here) bytes += connection.deliver(block);
     this.handOnEvents(size, bytes);
   }
 
   lost(channel: string, position: Position | undefined, reason: LossReason): void {
-    for (const connection of this.#byChannel.get(channel) ?? []) connection.lost(channel, position, reason);
+    const block = lostBlock(channel, position, reason);
+    for (const connection of this.#byChannel.get(channel) ?? []) connection.deliver(block);
   }
 
   handOn(bytes: number): void {

@@ -1,31 +1,14 @@
-import type { EncodedEvent } from "../../hub/encoded-event.ts";
 import { cursorHead, encodeMark } from "../../protocol/cursor.ts";
 import { formatId, type Position } from "../../protocol/position.ts";
-import { eventBlock, sharedBlock } from "./blocks.ts";
+import type { ChannelBlock } from "./blocks.ts";
 import type { Track } from "./connection.ts";
-
-/** Encodes for all streams of one kind what one of them asks for first. */
-function once<T>(encode: (event: EncodedEvent) => T): (event: EncodedEvent) => T {
-  const known = new WeakMap<EncodedEvent, T>();
-  return (event) => {
-    const found = known.get(event) ?? encode(event);
-    known.set(event, found);
-    return found;
-  };
-}
-
-const blockOf = once(eventBlock);
-const partsOf = once((event) => ({
-  shared: sharedBlock(event),
-  mark: event.position && encodeMark(event.position),
-}));
 
 /*
  * A track begins where its client was: an id is never ahead of what the client was sent, not even of the word that
  * something is lost.
  */
 
-/** Of a stream of one channel: the ids of its events. */
+/** Of a stream of one channel: the ids of its events, which are in the blocks. */
 export class ChannelTrack implements Track {
   #position: Position | undefined;
 
@@ -33,23 +16,26 @@ export class ChannelTrack implements Track {
     this.#position = since;
   }
 
-  block(event: EncodedEvent): Uint8Array {
-    if (event.position) this.#position = event.position;
-    return blockOf(event);
-  }
-
-  move(_channel: string, position: Position | undefined): void {
+  begin(_channel: string, position: Position | undefined): void {
     this.#position = position;
   }
 
   get id(): string | undefined {
     return this.#position && formatId(this.#position);
   }
+
+  lengthOf({ whole }: ChannelBlock): number {
+    return whole.length;
+  }
+
+  put({ whole }: ChannelBlock, into: Uint8Array, at: number): void {
+    into.set(whole, at);
+  }
 }
 
 const END = "\n\n";
 
-/** Of a stream of many channels: a cursor, in which each event moves its own channel's mark. */
+/** Of a stream of many channels: a cursor, in which each block moves its own channel's mark. */
 export class CursorTrack implements Track {
   /** Where in the cursor each channel's mark is. */
   readonly #places: ReadonlyMap<string, number>;
@@ -64,22 +50,25 @@ export class CursorTrack implements Track {
     this.#end = Buffer.from((id ?? head + none.repeat(channels.length)) + END, "latin1");
   }
 
-  block(event: EncodedEvent): Uint8Array {
-    const { shared, mark } = partsOf(event);
-    if (mark !== undefined) this.#write(event.channel, mark);
-    return Buffer.concat([shared, this.#end]);
-  }
-
-  move(channel: string, position: Position | undefined): void {
-    this.#write(channel, encodeMark(position));
-  }
-
-  #write(channel: string, mark: string): void {
-    const place = this.#places.get(channel);
-    if (place !== undefined) this.#end.write(mark, place, "latin1");
+  begin(channel: string, position: Position | undefined): void {
+    this.#end.write(encodeMark(position), this.#placeOf(channel), "latin1");
   }
 
   get id(): string {
     return this.#end.toString("latin1", 0, this.#end.length - END.length);
+  }
+
+  lengthOf({ beforeCursor }: ChannelBlock): number {
+    return beforeCursor.length + this.#end.length;
+  }
+
+  put({ channel, beforeCursor, mark }: ChannelBlock, into: Uint8Array, at: number): void {
+    if (mark) this.#end.set(mark, this.#placeOf(channel));
+    into.set(beforeCursor, at);
+    into.set(this.#end, at + beforeCursor.length);
+  }
+
+  #placeOf(channel: string): number {
+    return this.#places.get(channel) as number;
   }
 }

@@ -5,6 +5,7 @@ import type { ServerFrame } from "../../protocol/frames.ts";
 import type { Connection } from "../../session/connection.ts";
 import type { Conversation } from "../../session/conversation.ts";
 import type { ConnectionCounts } from "../counts.ts";
+import { Drains } from "../drains.ts";
 import type { Beating } from "../heartbeat.ts";
 import type { Fragments, WebSocket } from "../uws.ts";
 
@@ -62,8 +63,7 @@ export class WebSocketConnection implements Connection, Beating {
   #pingedAt = 0;
   #reason: CloseReason | undefined;
   #linger: NodeJS.Timeout | undefined;
-  /** Those that wait for the client to take what it was sent. */
-  #drained: Set<() => void> | undefined;
+  #drains: Drains | undefined;
 
   constructor(id: string, binary: boolean, maxFrameBytes: number, topics: Topics, counts: WebSocketCounts) {
     this.id = id;
@@ -105,7 +105,7 @@ export class WebSocketConnection implements Connection, Beating {
 
   /** What was queued has gone out, all or some. */
   onDrain(): void {
-    this.#wakeDrained();
+    this.#drains?.wake();
     if (this.#linger && this.#socket?.getBufferedAmount() === 0) this.#end("slow");
   }
 
@@ -113,7 +113,7 @@ export class WebSocketConnection implements Connection, Beating {
     this.#socket = undefined;
     this.#topics.remove(this);
     clearTimeout(this.#linger);
-    this.#wakeDrained();
+    this.#drains?.wake();
     const how = this.#reason ?? (code === 1006 ? "lost" : "client");
     this.#counts.closed.add(how);
     this.conversation.end(how === "client");
@@ -181,27 +181,10 @@ export class WebSocketConnection implements Connection, Beating {
     });
   }
 
-  drained(withinMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      if (!this.#socket) return resolve(true);
-      this.#drained ??= new Set();
-      const waiting = this.#drained;
-      const wake = () => {
-        clearTimeout(timer);
-        resolve(true);
-      };
-      const timer = setTimeout(() => {
-        waiting.delete(wake);
-        resolve(false);
-      }, withinMs);
-      waiting.add(wake);
-    });
-  }
-
-  #wakeDrained(): void {
-    const waiting = this.#drained;
-    this.#drained = undefined;
-    for (const wake of waiting ?? []) wake();
+  async drained(withinMs: number): Promise<boolean> {
+    if (!this.#socket) return true;
+    this.#drains ??= new Drains();
+    return await this.#drains.next(withinMs);
   }
 
   ping(): void {

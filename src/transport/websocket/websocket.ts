@@ -156,9 +156,10 @@ function upgrade(
 
 /** `?channel=…`, many times: from now on, or from where `?cursor=` of an event stream was. @throws {RequestError} bad_since */
 function initialOf({ query }: RequestHead): Subscribe[] {
-  const channels = [...new Set(query.getAll("channel"))];
+  const asked = query.getAll("channel");
   const cursor = query.get("cursor");
-  if (!cursor) return channels.map((channel) => ({ channel, start: undefined }));
+  if (!cursor) return asked.map((channel) => ({ channel, start: undefined }));
+  const channels = [...new Set(asked)];
   const marks = parseCursor(cursor, channels);
   if (!marks)
     throw new RequestError("bad_since", "query `cursor` is that of an event stream of these channels");
