@@ -6,6 +6,8 @@ import { type Bench, type Measure, OFF_THE_TICK, type Row, startSubject, whatWas
 
 const SOCKETS = 500;
 const EVENTS_PER_SECOND = 100;
+/** The clients read and no more: nobody waits for their pongs. */
+const SETTINGS = { TIDEGATE_PONG_TIMEOUT: "120s" };
 /** Channels of a client, and what its event stream may cost beside the WebSocket of the same channels. */
 const TRIALS = [
   { channels: 1, atMost: 1.2 },
@@ -57,7 +59,7 @@ function measure(
 }
 
 async function trial(bench: Bench, transport: "websocket" | "sse", channels: number): Promise<StreamsResult> {
-  const { child, target } = await startSubject(bench);
+  const { child, target } = await startSubject(bench, SETTINGS);
   try {
     const { warmupMs, windowMs } = bench;
     const eventsPerSecond = EVENTS_PER_SECOND * OFF_THE_TICK;

@@ -29,6 +29,8 @@ export interface Track {
   lengthOf(block: ChannelBlock): number;
   /** Writes a block. From then on the client is where the block leads, so they are put in the order in which they leave. */
   put(block: ChannelBlock, into: Uint8Array, at: number): void;
+  /** A block that needs nothing of this stream's own; undefined: `put` it. */
+  ready(block: ChannelBlock): Uint8Array | undefined;
 }
 
 /** Where the events of a stream's channels come from. */
@@ -63,6 +65,18 @@ const PIECE_BYTES = 32 * 1024;
 const scratch = Buffer.allocUnsafe(2 * PIECE_BYTES);
 /** For a client that is told why its stream ends, to take what is queued. */
 const LINGER_MS = 4_000;
+
+let corked: { response: HttpResponse; piece: Uint8Array; isTaken: boolean };
+const writeOne = (): void => {
+  corked.isTaken = corked.response.write(corked.piece);
+};
+
+/** One function for all: a closure for each write would cost as much as what it does. @returns whether all was taken */
+function writeCorked(response: HttpResponse, piece: Uint8Array): boolean {
+  corked = { response, piece, isTaken: true };
+  response.cork(writeOne);
+  return corked.isTaken;
+}
 
 /**
  * An event stream over HTTP as a session's connection. It has its place on the node from the beginning, and a response
@@ -223,12 +237,19 @@ export class SseConnection implements Connection, Beating, Queue {
 
   #writePiece(response: HttpResponse): void {
     const piece = this.#takePiece();
-    response.cork(() => {
-      if (!response.write(piece)) this.#stuck = piece.length;
-    });
+    if (!writeCorked(response, piece)) this.#stuck = piece.length;
   }
 
   #takePiece(): Uint8Array {
+    const [first] = this.#queue;
+    if (this.#queue.length === 1 && first) {
+      const ready = first instanceof Uint8Array ? first : this.#track.ready(first);
+      if (ready) {
+        this.#queue.length = 0;
+        this.#queued -= ready.length;
+        return ready;
+      }
+    }
     let length = 0;
     let count = 0;
     let piece: Uint8Array = scratch;

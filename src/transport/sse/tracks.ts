@@ -31,6 +31,10 @@ export class ChannelTrack implements Track {
   put({ whole }: ChannelBlock, into: Uint8Array, at: number): void {
     into.set(whole, at);
   }
+
+  ready({ whole }: ChannelBlock): Uint8Array {
+    return whole;
+  }
 }
 
 const END = "\n\n";
@@ -66,6 +70,10 @@ export class CursorTrack implements Track {
     if (mark) this.#end.set(mark, this.#placeOf(channel));
     into.set(beforeCursor, at);
     into.set(this.#end, at + beforeCursor.length);
+  }
+
+  ready(): undefined {
+    return undefined;
   }
 
   #placeOf(channel: string): number {
