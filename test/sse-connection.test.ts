@@ -47,7 +47,8 @@ function opened(maxQueuedBytes = 0) {
       written.push(Buffer.from(piece).toString());
       return wire.takes;
     },
-    end: () => {
+    end: (last?: string) => {
+      if (last) written.push(last);
       wire.ended = true;
     },
     close: () => {
@@ -127,6 +128,14 @@ it("is cut when more waits than may, and answers at once who waits for it then",
   for (let offset = 1; offset <= 10; offset++) connection.deliver(eventBlock(event("a", offset)));
   expect(wire.closed).toBe(true);
   expect(await connection.drained(60_000)).toBe(true);
+});
+
+it("that was ended before it was open says why, and is not open", () => {
+  const { connection, wire, written, open } = opened();
+  connection.close("token_revoked");
+  open();
+  expect(wire.ended).toBe(true);
+  expect(blocksIn(written.join("")).map(({ event, retry }) => [event, retry])).toEqual([["$closing", 1_000]]);
 });
 
 it("says why it ends, behind what is queued", () => {

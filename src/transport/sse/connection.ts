@@ -78,6 +78,11 @@ function writeCorked(response: HttpResponse, piece: Uint8Array): boolean {
   return corked.isTaken;
 }
 
+function closingBlock(reason: CloseReason): Buffer {
+  const { close: code, temporary } = CODES[reason];
+  return controlBlock("closing", { type: "closing", code, reason, temporary });
+}
+
 /**
  * An event stream over HTTP as a session's connection. It has its place on the node from the beginning, and a response
  * once its channels are subscribed, which is gone after `onClose`: never touched again.
@@ -117,6 +122,12 @@ export class SseConnection implements Connection, Beating, Queue {
 
   /** The head is written. Goes on with `id`, so that also a client that gets nothing more can come back to here. */
   open(response: HttpResponse, retryMs: number): void {
+    const over = this.#reason;
+    if (over) {
+      // Ended between its last subscription and this moment.
+      response.cork(() => response.end(retry(retryMs) + closingBlock(over)));
+      return this.onClose();
+    }
     this.#response = response;
     this.#context.streams.add(this);
     this.#context.counts.opened++;
@@ -305,8 +316,7 @@ export class SseConnection implements Connection, Beating, Queue {
       this.#reason = reason;
       return this.session.end();
     }
-    const { close: code, temporary } = CODES[reason];
-    this.#putBytes(controlBlock("closing", { type: "closing", code, reason, temporary }));
+    this.#putBytes(closingBlock(reason));
     if (this.#reason) return; // that was too much
     this.#reason = reason;
     this.session.end();
