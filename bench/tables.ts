@@ -10,12 +10,17 @@ const reports = rows
   .map((file) => JSON.parse(readFileSync(file, "utf8")) as Report);
 
 if (reports.length === 0) throw new Error("nothing saved: run `npm run bench -- --save` first");
-const machines = new Set(reports.map(({ machine }) => describe(machine)));
-const commands = new Set(reports.map(({ command }) => `\`${command}\``));
-console.log(
-  `${[...machines].join("\n\n")}\n\n${[...commands].join(", ")}\n\n${toTable(reports, "tidegate")}`,
-);
-for (const { row, notes } of reports) {
-  for (const note of notes.filter((text) => /FLAGGED|SKIPPED|FAILED/.test(text)))
-    console.log(`\n- ${row}: ${note}`);
+/** Ratios travel from one machine to another; other figures do not, so each has its own table. */
+const byMachine = new Map<string, Report[]>();
+for (const report of reports) {
+  const machine = describe(report.machine);
+  byMachine.set(machine, [...(byMachine.get(machine) ?? []), report]);
+}
+for (const [machine, here] of byMachine) {
+  const commands = new Set(here.map(({ command }) => `\`${command}\``));
+  console.log(`${machine}\n\n${[...commands].join(", ")}\n\n${toTable(here, "tidegate")}\n`);
+  for (const { row, notes } of here) {
+    for (const note of notes.filter((text) => /FLAGGED|SKIPPED|FAILED/.test(text)))
+      console.log(`- ${row}: ${note}`);
+  }
 }

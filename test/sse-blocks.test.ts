@@ -3,13 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type EncodedEvent, encode } from "../src/hub/encoded-event.ts";
 import { encodeBase64Event, encodeEvent, payloadOf } from "../src/protocol/event.ts";
 import { parseId } from "../src/protocol/position.ts";
-import {
-  controlBlock,
-  eventBlock,
-  HEARTBEAT,
-  idLine,
-  retry,
-} from "../src/transport/sse/blocks.ts";
+import { controlBlock, eventBlock, HEARTBEAT, idLine, retry } from "../src/transport/sse/blocks.ts";
 import { type Block, blocksIn } from "./support/event-stream.ts";
 
 const type = fc.stringMatching(/^[A-Za-z][A-Za-z0-9_.:-]{0,63}$/);

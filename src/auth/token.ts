@@ -155,7 +155,7 @@ function inTime(claims: string | JwtPayload): JwtPayload {
 }
 
 /** @throws {TokenError} of an identity whose token was revoked, or may have been */
-function standing(identity: Identity, { revocations }: TokenRules): Identity {
+export function standing(identity: Identity, { revocations }: Pick<TokenRules, "revocations">): Identity {
   const known = revocations();
   if (!known) throw new TokenError("auth_unavailable", "the revocations were not read from Redis yet");
   if (known.covers(identity)) throw new TokenError("token_revoked", "it was revoked");

@@ -3,7 +3,8 @@ import type { AddressInfo } from "node:net";
 import { docsRoutes } from "../api/docs.ts";
 import { apiRoutes } from "../api/routes.ts";
 import { decodeRevocation, encodeRevocation, Revocations } from "../auth/revocations.ts";
-import { type TokenRules, verifyToken } from "../auth/token.ts";
+import { standing, type TokenRules, verifyToken } from "../auth/token.ts";
+import { VerifiedTokens } from "../auth/verified.ts";
 import type { Config } from "../config/config.ts";
 import { Hub } from "../hub/hub.ts";
 import { Counts, createMetrics } from "../metrics.ts";
@@ -113,6 +114,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
   });
 
   const verify = (token: string) => verifyToken(token, tokens);
+  const verified = new VerifiedTokens(verify, (identity) => standing(identity, tokens));
   const instance = randomBytes(6).toString("base64url");
   let connections = 0;
   const parts = {
@@ -157,7 +159,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
         hints: config.development,
         cookieName: config.token_cookie,
         revocationMs: config.revocation_time,
-        verify,
+        verify: (token) => verified.verify(token),
       }),
     ],
     {
