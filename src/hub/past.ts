@@ -81,6 +81,8 @@ export class Past {
     if (!recent || !head) return { lost: "no_history" };
     const offset = offsetOf(mark, head.offset);
     if (offset > head.offset && isBehind) {
+      // While Redis is away this throws, where a mend would go on, and tell those who have missed nothing.
+      await this.#context.feed.head(this.#channel.name);
       await this.#getFurther(); // as in `after`
       return this.locate(mark, false);
     }
