@@ -103,7 +103,7 @@ describe.skipIf(chromium === undefined)(
       );
       victim.kill();
       await publisher.some();
-      await until("it is back", async () => (await page.value<number>("opened")) === 2, 30_000);
+      await until("it is back", async () => (await page.value<number>("opened")) >= 2, 30_000);
       await publisher.some();
       await until("all are there", async () => (await page.value<number>("heard.length")) >= publisher.count);
       expectAll(await page.value<Heard[]>("heard"), publisher.count);
@@ -136,11 +136,13 @@ describe.skipIf(chromium === undefined)(
       await again.process.exited;
       await publisher.some();
       await stage.node({ redis, env, port: first.port });
-      await until("it is back once more", async () => (await page.value<number>("opened")) === 3, 30_000);
+      await until("it is back once more", async () => (await page.value<number>("opened")) >= 3, 30_000);
       await publisher.some();
       await until("all are there", async () => (await page.value<number>("heard.length")) >= publisher.count);
       expectAll(await page.value<Heard[]>("heard"), publisher.count);
-      expect((await page.value<string[]>("told")).every((text) => text.includes("shutting_down"))).toBe(true);
+      // A node that has just started, and has not heard from Redis yet, says: not now. Of a loss nobody is told.
+      const told = await page.value<string[]>("told");
+      expect(told.filter((text) => !/shutting_down|"temporary":true/.test(text))).toEqual([]);
     });
 
     test("comes back when all nodes were gone, since HAProxy's own answer lets it", async ({ stage }) => {
