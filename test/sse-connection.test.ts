@@ -26,7 +26,6 @@ function opened(maxQueuedBytes = 0) {
     remove: () => {},
     join: () => {},
     leave: () => {},
-    handOn: () => {},
     handOnEvents: () => {},
     flushSoon: (connection: SseConnection) => void flushes.push(() => connection.flush()),
   };

@@ -10,37 +10,19 @@ import {
 } from "./support/event-stream.ts";
 import { metric } from "./support/metrics.ts";
 import { head } from "./support/raw.ts";
-import { type GatewayNode, type Stage, sharedStage, test } from "./support/servers.ts";
+import { type GatewayNode, sharedStage, test } from "./support/servers.ts";
+import { open, streamNode } from "./support/stream-node.ts";
 import { token } from "./support/token.ts";
 
 /* What is temporary, told within a stream that ends; and how streams end. */
 
-const ORIGIN = "https://app.example.com";
 const CONNECTIONS = 'tidegate_connections{transport="sse"}';
 const stage = sharedStage();
 let node: GatewayNode;
 
 beforeAll(async () => {
-  node = await stage.node({
-    env: {
-      TIDEGATE_ALLOWED_ORIGINS: ORIGIN,
-      TIDEGATE_TOKEN_COOKIE: "session",
-      TIDEGATE_HEARTBEAT: "5s",
-      TIDEGATE_PONG_TIMEOUT: "1s",
-    },
-  });
+  node = await streamNode(stage);
 });
-
-async function open(
-  stage: Stage,
-  url: string,
-  options: EventStreamOptions = { token: token() },
-): Promise<EventStream> {
-  return stage.add(await EventStream.open(url, options));
-}
-
-const _numbers = (count: number) => Array.from({ length: count }, (_, i) => `c-${i}`);
-const _only = (channel: string) => token({ channels: { [channel]: ["subscribe"] } });
 
 /** A stream that tells what is temporary, and ends: an EventSource comes back. */
 async function expectNotNow(url: string, code: string, options: EventStreamOptions = { token: token() }) {

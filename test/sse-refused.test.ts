@@ -1,40 +1,18 @@
 import { beforeAll, describe, expect } from "vitest";
-import {
-  answerOf,
-  EventStream,
-  type EventStreamOptions,
-  manyUrl,
-  streamUrl,
-} from "./support/event-stream.ts";
+import { answerOf, type EventStreamOptions, manyUrl, streamUrl } from "./support/event-stream.ts";
 import { exchange, head } from "./support/raw.ts";
-import { type GatewayNode, type Stage, sharedStage, test } from "./support/servers.ts";
+import { type GatewayNode, sharedStage, test } from "./support/servers.ts";
+import { ORIGIN, open, streamNode } from "./support/stream-node.ts";
 import { token } from "./support/token.ts";
 
 /* Who gets an event stream, and who is refused one for good. */
 
-const ORIGIN = "https://app.example.com";
-const _CONNECTIONS = 'tidegate_connections{transport="sse"}';
 const stage = sharedStage();
 let node: GatewayNode;
 
 beforeAll(async () => {
-  node = await stage.node({
-    env: {
-      TIDEGATE_ALLOWED_ORIGINS: ORIGIN,
-      TIDEGATE_TOKEN_COOKIE: "session",
-      TIDEGATE_HEARTBEAT: "5s",
-      TIDEGATE_PONG_TIMEOUT: "1s",
-    },
-  });
+  node = await streamNode(stage);
 });
-
-async function open(
-  stage: Stage,
-  url: string,
-  options: EventStreamOptions = { token: token() },
-): Promise<EventStream> {
-  return stage.add(await EventStream.open(url, options));
-}
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => `c-${i}`);
 const only = (channel: string) => token({ channels: { [channel]: ["subscribe"] } });

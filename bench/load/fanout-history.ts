@@ -1,9 +1,9 @@
 import { Crowd } from "./crowd.ts";
 import { FIRST_NUMBER } from "./events.ts";
 import { untilStill } from "./fanout.ts";
-import type { FanoutHistoryJob, FanoutHistoryResult, Usage, WayResult } from "./job.ts";
-import { Latencies } from "./latencies.ts";
+import type { FanoutHistoryJob, FanoutHistoryResult } from "./job.ts";
 import { Publisher } from "./publisher.ts";
+import { Way } from "./way.ts";
 import { Window } from "./window.ts";
 
 /** Turns of each way; the two change places in every other pair. */
@@ -61,28 +61,4 @@ export async function runFanoutHistory(
   publisher.close();
   crowd.drop();
   return result;
-}
-
-/** What was published in one of the ways. */
-class Way {
-  readonly windows: Window[] = [];
-  readonly latencies = new Latencies();
-  frameBytes = 0;
-
-  get result(): WayResult {
-    const usages = this.windows.map(({ usage }) => usage);
-    const sum = (of: (usage: Usage & { done: number }) => number): number =>
-      usages.reduce((total, usage) => total + of(usage), 0);
-    const seconds = sum((usage) => usage.seconds);
-    return {
-      seconds,
-      deliveries: sum((usage) => usage.done),
-      userMicros: sum((usage) => usage.userMicros),
-      systemMicros: sum((usage) => usage.systemMicros),
-      generatorBusy: sum((usage) => usage.generatorBusy * usage.seconds) / seconds,
-      foreignBusy: sum((usage) => usage.foreignBusy * usage.seconds) / seconds,
-      p99Ms: this.latencies.percentile(0.99),
-      frameBytes: this.frameBytes,
-    };
-  }
 }

@@ -2,10 +2,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Crowd } from "./crowd.ts";
 import { FIRST_NUMBER } from "./events.ts";
 import { untilStill } from "./fanout.ts";
-import type { HostileNeighbourJob, HostileNeighbourResult, NeighbourResult } from "./hostile-job.ts";
-import type { Usage } from "./job.ts";
-import { Latencies } from "./latencies.ts";
+import type { HostileNeighbourJob, HostileNeighbourResult } from "./hostile-job.ts";
 import { Publisher } from "./publisher.ts";
+import { Way } from "./way.ts";
 import { Window } from "./window.ts";
 
 const WAYS = ["alone", "hostile", "hostile", "alone"] as const;
@@ -59,27 +58,4 @@ export async function runHostileNeighbour(
   publisher.close();
   crowd.drop();
   return result;
-}
-
-class Way {
-  readonly windows: Window[] = [];
-  readonly latencies = new Latencies();
-
-  get result(): NeighbourResult {
-    const usages = this.windows.map(({ usage }) => usage);
-    const sum = (of: (usage: Usage & { done: number }) => number): number =>
-      usages.reduce((total, usage) => total + of(usage), 0);
-    const seconds = sum((usage) => usage.seconds);
-    return {
-      seconds,
-      deliveries: sum((usage) => usage.done),
-      userMicros: sum((usage) => usage.userMicros),
-      systemMicros: sum((usage) => usage.systemMicros),
-      generatorBusy: sum((usage) => usage.generatorBusy * usage.seconds) / seconds,
-      foreignBusy: sum((usage) => usage.foreignBusy * usage.seconds) / seconds,
-      p50Ms: this.latencies.percentile(0.5),
-      p99Ms: this.latencies.percentile(0.99),
-      maxMs: this.latencies.maxMs,
-    };
-  }
 }

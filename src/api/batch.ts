@@ -30,27 +30,35 @@ export const MAX_BATCH_BYTES = 1024 * 1024;
 export async function batch(request: Request, caller: Caller, options: BatchOptions): Promise<Answer> {
   const identity = await caller.identify(request);
   const { depth, keys } = options.jsonLimits;
-  const { text } = await jsonBody(request, { depth: depth && depth + 3, keys: keys * MAX_EVENTS });
-  const list = member(members(text), "events") ?? "";
-  const events = list.startsWith("[") ? elements(list) : [];
+  const { text, value } = await jsonBody(request, { depth: depth && depth + 3, keys: keys * MAX_EVENTS });
+  const events: unknown[] = Array.isArray(value.events) ? value.events : [];
   if (events.length === 0 || events.length > MAX_EVENTS)
     throw new RequestError("bad_frame", `\`events\` is a list of 1 to ${MAX_EVENTS} events`);
-  const results = await Promise.all(events.map((event) => result(identity, event, options)));
+  const texts = elements(member(members(text), "events") as string);
+  const results = await Promise.all(texts.map((one, i) => result(identity, one, events[i], options)));
   return json(results.every(({ status }) => status === 201) ? 201 : 207, { results });
 }
 
-async function result(identity: Identity, text: string, options: BatchOptions): Promise<{ status: number }> {
+async function result(
+  identity: Identity,
+  text: string,
+  value: unknown,
+  options: BatchOptions,
+): Promise<{ status: number }> {
   try {
-    return { status: 201, ...(await publishOne(identity, text, options)) };
+    return { status: 201, ...(await publishOne(identity, text, value, options)) };
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
     return problemBody(error, options.hints);
   }
 }
 
-async function publishOne(identity: Identity, text: string, options: BatchOptions): Promise<object> {
-  const { publisher, jsonLimits, maxEventBytes } = options;
-  const value: unknown = JSON.parse(text);
+async function publishOne(
+  identity: Identity,
+  text: string,
+  value: unknown,
+  { publisher, jsonLimits, maxEventBytes }: BatchOptions,
+): Promise<object> {
   if (!isObject(value)) throw new RequestError("bad_event", "an event is an object");
   const { channel } = value;
   if (!isChannel(channel)) throw new RequestError("bad_channel");

@@ -52,10 +52,9 @@ export interface Parts {
   verify(token: string): Identity | Promise<Identity>;
 }
 
-/** Whom a page must come from, and whom to believe about where a client is. */
+/** Whom to believe about where a client is, and what is said of refusals. */
 export function edgeOptions(config: Config, { log }: GatewayContext) {
   return {
-    origins: config.allowed_origins ?? "none",
     trustedProxies: config.trusted_proxies,
     hints: config.development,
     log,
@@ -81,9 +80,8 @@ export function admissionRules(
 
 export function webSocketOptions(config: Config, context: GatewayContext, parts: Parts): WebSocketOptions {
   const { heartbeat, topics, counts, rules, connectionId } = parts;
-  const { origins: _, ...edge } = edgeOptions(config, context);
   return {
-    ...edge,
+    ...edgeOptions(config, context),
     rules,
     conversation: conversationContext(config, context, parts),
     topics,

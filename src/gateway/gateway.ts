@@ -164,6 +164,7 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     ],
     {
       ...edgeOptions(config, context),
+      origins: parts.rules.origins,
       maxBodyBytes: config.max_frame_bytes,
       refusals,
       requests,

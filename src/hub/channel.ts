@@ -4,19 +4,15 @@ import type { ChannelContext } from "./context.ts";
 import { before, follows, hasPosition, isAtLeast, lossIn } from "./continuity.ts";
 import type { EncodedEvent } from "./encoded-event.ts";
 import type { Keeps } from "./feed.ts";
-import { Past } from "./past.ts";
+import { Past, SLOW_MS } from "./past.ts";
 import { Recent } from "./recent.ts";
 
-/** Events in one read of the history. */
-const PAGE = 500;
 /** Events that wait while the history is read; more are dropped and read from there. */
 const MAX_HELD = 1_000;
 const RETRY_MS = 250;
 const MAX_RETRY_MS = 2_000;
 /** Reads that brought nothing on, with something still held. */
 const MAX_FRUITLESS = 3;
-/** A hole that could not be closed for so long is told. */
-const SLOW_MS = 4_000;
 
 /** Who is on the way to the newest event, and gets what the history does not hold meanwhile. */
 export interface Follower {
@@ -208,8 +204,7 @@ export class Channel {
       this.position = await this.#context.feed.head(this.name);
       return false;
     }
-    this.#context.counts.historyReads++;
-    const page = await this.#context.feed.readAfter(this.name, since.offset, PAGE);
+    const page = await this.past.read(since.offset);
     if (this.#closed) return false;
     const lost = lossIn(since, page);
     if (lost) {

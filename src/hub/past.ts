@@ -13,8 +13,8 @@ import type { Recent } from "./recent.ts";
 const PAGE = 500;
 /** For what is being read for others, before the history is read once more. */
 const MAX_WAITS = 4;
-/** A channel that does not get further for so long is out of reach of its history. */
-const SLOW_MS = 4_000;
+/** A channel that does not get further for so long is out of reach of its history: that is told. */
+export const SLOW_MS = 4_000;
 
 /** Events behind a position, or why there are none to be had. */
 export type Run =
@@ -107,7 +107,7 @@ export class Past {
   }
 
   async #readFor(offset: number): Promise<Page> {
-    const reading = this.#read(offset);
+    const reading = this.read(offset);
     this.#reading.set(offset, reading);
     try {
       const page = await reading;
@@ -145,7 +145,8 @@ export class Past {
     await Promise.race([this.#channel.mend(), tooLong]).finally(() => clearTimeout(timer));
   }
 
-  #read(offset: number): Promise<Page> {
+  /** What the history holds behind an offset. @throws {RequestError} backplane_unavailable */
+  read(offset: number): Promise<Page> {
     this.#context.counts.historyReads++;
     return this.#context.feed.readAfter(this.#channel.name, offset, PAGE);
   }

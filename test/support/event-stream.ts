@@ -224,7 +224,7 @@ export function blocksIn(body: string): Block[] {
 export function streamUrl(base: string, ...channels: string[]): string {
   const [only] = channels;
   if (channels.length === 1 && only !== undefined) return `${base}/v1/channels/${only}/events`;
-  return `${base}/v1/events?${channels.map((channel) => `channel=${encodeURIComponent(channel)}`).join("&")}`;
+  return manyUrl(base, ...channels);
 }
 
 /** A stream of many channels, be it of one. */

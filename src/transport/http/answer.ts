@@ -8,14 +8,12 @@ export interface Answer {
   readonly body: string;
 }
 
-/** A response whose body goes on. One of the two is called, once, and `closed` also behind `open`. */
+/** A response whose body goes on, until the request is aborted. */
 export interface Opening {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** The head is written. */
+  /** The head is written. Not called when the client has gone. */
   open(response: HttpResponse): void;
-  /** The client has gone: the response must not be touched. */
-  closed(): void;
 }
 
 export function json(status: number, value: unknown): Answer {

@@ -108,12 +108,7 @@ function answerRequest(
     }
   };
   const begin = (opening: Opening): void => {
-    const isHead = head.method === "HEAD";
-    if (isHead || aborted.signal.aborted) opening.closed();
-    if (aborted.signal.aborted) return;
-    if (isHead) return write(res, { ...opening, body: "" }, true);
-    aborted.signal.addEventListener("abort", () => opening.closed());
-    start(res, opening);
+    if (!aborted.signal.aborted) start(res, opening);
   };
   requests.open++;
   answer()

@@ -42,15 +42,14 @@ export interface ChannelBlock {
 /** An event: its type, id and data in the one stream, the whole of it in the other. */
 class EventBlock implements ChannelBlock {
   readonly channel: string;
-  readonly mark: Uint8Array | undefined;
   readonly #event: EncodedEvent;
   #whole: Uint8Array | undefined;
   #beforeCursor: Uint8Array | undefined;
+  #mark: Uint8Array | undefined;
 
   constructor(event: EncodedEvent) {
     this.#event = event;
     this.channel = event.channel;
-    this.mark = event.position && Buffer.from(encodeMark(event.position));
   }
 
   get whole(): Uint8Array {
@@ -61,6 +60,12 @@ class EventBlock implements ChannelBlock {
   get beforeCursor(): Uint8Array {
     this.#beforeCursor ??= beforeCursorOf(this.#event);
     return this.#beforeCursor;
+  }
+
+  get mark(): Uint8Array | undefined {
+    const { position } = this.#event;
+    this.#mark ??= position && Buffer.from(encodeMark(position));
+    return this.#mark;
   }
 }
 

@@ -39,8 +39,7 @@ export interface Streams {
   remove(connection: SseConnection): void;
   join(connection: SseConnection, channel: string): void;
   leave(connection: SseConnection, channel: string): void;
-  /** So many bytes are about to be queued. This may cut connections, the one that sends among them. */
-  handOn(bytes: number): void;
+  /** Events of so many bytes were queued. This may cut connections, the one that sends among them. */
   handOnEvents(events: number, bytes: number): void;
   /** Calls `flush` when this turn of the event loop has brought all that it brings. */
   flushSoon(connection: SseConnection): void;

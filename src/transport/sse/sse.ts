@@ -118,7 +118,8 @@ export class Sse {
     connection.session = session;
     session.begin();
     // Channels may take seconds to be subscribed: who does not wait for them counts no more.
-    aborted.addEventListener("abort", () => connection.onClose());
+    if (aborted.aborted) connection.onClose();
+    else aborted.addEventListener("abort", () => connection.onClose());
     try {
       await Promise.all(
         channels.map((channel, i) => this.#subscribe(session, connection, channel, starts[i])),
@@ -132,7 +133,6 @@ export class Sse {
       status: 200,
       headers: HEADERS,
       open: (response) => connection.open(response, this.#retryMs()),
-      closed: () => connection.onClose(),
     };
   }
 

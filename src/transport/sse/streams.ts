@@ -56,18 +56,16 @@ export class SseStreams implements Edge, Streams {
   }
 
   lost(channel: string, position: Position | undefined, reason: LossReason): void {
+    const here = this.#byChannel.get(channel);
+    if (!here) return;
     const block = lostBlock(channel, position, reason);
-    for (const connection of this.#byChannel.get(channel) ?? []) connection.deliver(block);
-  }
-
-  handOn(bytes: number): void {
-    this.#queues.handOn(bytes);
+    for (const connection of here) connection.deliver(block);
   }
 
   handOnEvents(events: number, bytes: number): void {
     this.#counts.delivered += events;
     this.#counts.deliveredBytes += bytes;
-    this.handOn(bytes);
+    this.#queues.handOn(bytes);
   }
 
   flushSoon(connection: SseConnection): void {
