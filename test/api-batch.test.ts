@@ -53,6 +53,42 @@ describe("a batch", () => {
     expect(heard).toEqual(events.filter(({ channel }) => channel === "kept-1").map(({ data }) => data));
   });
 
+  test("publishes bytes, as a single request does, to who reads JSON and who reads bytes", async ({
+    stage,
+  }) => {
+    const bytes = Buffer.from([0, 255, 10, 13, 34]);
+    const options = { token: token(), channels: ["bytes"] };
+    const [reader, binary] = await Promise.all([
+      stage.client(node.webSocketUrl, options),
+      stage.client(node.webSocketUrl, { ...options, protocols: ["tidegate.v1.binary"] }),
+    ]);
+    await Promise.all([reader.next("subscribed"), binary.next("subscribed")]);
+    const event = { type: "image", data_base64: bytes.toString("base64") };
+    expect((await batch([{ channel: "bytes", ...event }])).status).toBe(201);
+    const single = await fetch(`${node.url}/v1/channels/bytes/events`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${token()}`, "content-type": "application/json" },
+      body: JSON.stringify(event),
+    });
+    expect(single.status).toBe(201);
+    for (let i = 0; i < 2; i++) {
+      expect(await reader.next("image")).toMatchObject({ data_base64: event.data_base64 });
+      expect((await binary.next("image")).payload).toEqual(bytes);
+    }
+  });
+
+  test.for([
+    ["what is no base64", { data_base64: "A" }],
+    ["base64 without its padding", { data_base64: "AP8" }],
+    ["base64 of another alphabet", { data_base64: "_-8i" }],
+    ["bytes that are a number", { data_base64: 1 }],
+    ["bytes beside data", { data: 1, data_base64: "" }],
+    ["neither", {}],
+  ] as const)("refuses %s", async ([, event]) => {
+    const answer = await batch([{ channel: "bytes", ...event }]);
+    expect(await resultsOf(answer)).toMatchObject([{ status: 400, code: "bad_event", channel: "bytes" }]);
+  });
+
   test("passes data on as it was written", async ({ stage }) => {
     const client = await stage.client(node.webSocketUrl, { token: token(), channels: ["raw"] });
     await client.next("subscribed");

@@ -25,19 +25,22 @@ const RULES: Readonly<Record<string, Rule>> = {
   protocol: { rooms: [], packages: [] },
   auth: { rooms: ["protocol"], packages: ["node:*", "jsonwebtoken", "jwks-rsa", "type pino"] },
   hub: { rooms: ["protocol"], packages: [] },
-  session: { rooms: ["protocol", "auth", "hub"], packages: ["type pino"] },
+  // What is said over the wire, as JSON Schema, and what clients send checked by it.
+  schema: { rooms: ["protocol", "config", "auth/grants.ts"], packages: ["typebox", "ajv"] },
+  session: { rooms: ["protocol", "schema", "auth", "hub"], packages: ["type pino"] },
   // The form of an event (hub/encoded-event.ts) is what a backplane carries; of the hub itself it knows types only.
   backplane: {
     rooms: ["protocol", "type hub", "hub/encoded-event.ts"],
     packages: ["node:*", "ioredis", "type pino"],
   },
-  transport: { rooms: ["protocol", "auth", "session", "type hub"], packages: ["node:*", "type pino"] },
-  // What is said over the wire, as JSON Schema; and the documents that are made of it.
-  schema: { rooms: ["protocol", "config"], packages: ["typebox", "ajv"] },
+  transport: {
+    rooms: ["protocol", "schema", "auth", "session", "type hub"],
+    packages: ["node:*", "type pino"],
+  },
   docs: { rooms: ["protocol", "auth/grants.ts", "schema"], packages: ["node:*", "typebox"] },
   api: {
     rooms: ["protocol", "auth", "session", "transport", "schema", "docs"],
-    packages: ["node:*"],
+    packages: ["node:*", "type typebox"],
   },
   config: {
     rooms: ["protocol", "auth", "backplane/redis/redis-url.ts", "backplane/history.ts"],

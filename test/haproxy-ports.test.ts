@@ -6,7 +6,7 @@ import { run } from "./support/run.ts";
 
 // A pair of addresses has only so many ports, 28,000 by default: a hundred here, in a network of our own, for which
 // one has to be root.
-const canHaveNetwork = spawnSync("unshare", ["--net", "true"]).status === 0;
+const canHaveNetwork = spawnSync("unshare", ["--net", "ip", "link"]).status === 0;
 
 interface Outcome {
   open: number;

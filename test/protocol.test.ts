@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Command, decodeCommand as decode } from "../src/protocol/commands.ts";
+import type { Command } from "../src/protocol/commands.ts";
+import { decodeCommand as decode } from "../src/schema/decode.ts";
 import { decodeCommand, LIMITS, refusal } from "./tools/decode.ts";
 
 const publish = {

@@ -35,8 +35,10 @@ function opened(maxQueuedBytes = 0) {
     heartbeat,
     counts,
     maxQueuedBytes,
+    node: "node1",
+    heartbeatMs: 30_000,
   });
-  connection.session = { end: () => {} } as unknown as Session;
+  connection.session = { end: () => {}, user: "ann", expiresIn: 1_000 } as unknown as Session;
   const response = {
     onWritable: (handler: () => boolean) => {
       wire.onWritable = handler;
@@ -89,6 +91,10 @@ it("keeps what comes before it is open, and begins with where its channels began
   cursor.begin("a", at(5));
   expect(blocks()).toEqual([
     [undefined, beginning],
+    [
+      { type: "welcome", connection: "1", node: "node1", user: "ann", expires_in: 1_000, heartbeat: 30_000 },
+      undefined,
+    ],
     [expect.objectContaining({ channel: "a", data: 2 }), afterA],
     [expect.objectContaining({ channel: "b", data: 8 }), afterB],
     [{ channel: "a", id: "e-c5:5", reason: "trimmed" }, cursor.id],
@@ -144,5 +150,10 @@ it("says why it ends, behind what is queued", () => {
   connection.close("token_expired");
   flush();
   expect(wire.ended).toBe(true);
-  expect(blocksIn(written.join("")).map(({ event }) => event)).toEqual([undefined, "message", "$closing"]);
+  expect(blocksIn(written.join("")).map(({ event }) => event)).toEqual([
+    undefined,
+    "$welcome",
+    "message",
+    "$closing",
+  ]);
 });

@@ -117,6 +117,7 @@ async function expectClosed(
   const last = stream.blocks.at(-1);
   expect(last?.event).toBe("$closing");
   expect(JSON.parse(last?.data ?? "")).toMatchObject({ type: "closing", reason, code, temporary });
+  expect(last?.id).toBe(code >= 4500 ? "stop" : undefined);
 }
 
 describe.concurrent("a stream ends", () => {
@@ -142,6 +143,14 @@ describe.concurrent("a stream ends", () => {
     const gone = await open(stage, streamUrl(node.url, "a"), { token: token({ sub: "dan" }) });
     await fetch(`${node.url}/v1/users/dan/connections`, { method: "DELETE", headers: admin });
     await expectClosed(gone, "disconnected", 4504, false);
+    // An EventSource that nobody closed comes back by itself, until it is answered 204.
+    for (const url of [streamUrl(node.url, "a"), streamUrl(node.url, "a", "b")]) {
+      for (const options of [{ lastEventId: gone.lastId }, { lastEventId: gone.lastId, method: "HEAD" }]) {
+        const answer = await answerOf(url, { ...options, token: token({ sub: "dan" }) });
+        expect([answer.status, answer.body]).toEqual([204, ""]);
+      }
+      await open(stage, url, { token: token({ sub: "dan" }) });
+    }
   });
 
   test("when the node stops: it is told, may come back at a time of its own, and the node waits for nobody", async ({
@@ -225,7 +234,7 @@ describe.concurrent("a stream ends", () => {
       () => beating.blocks.filter(({ comments }) => comments.length > 0).length >= 3,
       30_000,
     );
-    expect([still.isEnded, still.blocks.length, beating.events]).toEqual([false, 1, []]);
+    expect([still.isEnded, still.blocks.length, beating.events]).toEqual([false, 2, []]);
     expect(beating.isEnded).toBe(false);
   });
 });

@@ -75,6 +75,12 @@ describe("what will not change is refused", () => {
       "bad_since",
       () => [manyUrl(node.url, "a", "b"), { token: token(), lastEventId: "e-c:1" }],
     ],
+    [
+      "a cursor of other channels than it says",
+      400,
+      "bad_since",
+      () => [`${manyUrl(node.url, "a")}&last_event_id=c1AAAAAAAAAAAA&previous_channel=b`, { token: token() }],
+    ],
     ["a bad last", 400, "bad_limit", () => [`${streamUrl(node.url, "a")}?last=1001`]],
   ];
   test.for(cases)("%s: %d %s", async ([, status, code, request]) => {

@@ -44,7 +44,7 @@ class Reader extends ChunkedReader {
       const end = chunk.indexOf("\n\n", at);
       if (end < 0) return void this.faults.push(`a chunk ends in the middle of a block`);
       const start = chunk.toString("latin1", at, Math.min(end, at + 60));
-      if (start.startsWith("event: ")) {
+      if (start.startsWith("event: ") && !start.startsWith("event: $welcome\n")) {
         const number = /^event: message\ndata: \{"n":(\d+),/.exec(start)?.[1];
         const expected = `event: message\ndata: ${eventOf(this.count)}`.length;
         if (Number(number) !== this.count || end - at !== expected)

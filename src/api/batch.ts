@@ -1,14 +1,15 @@
 import type { Identity } from "../auth/identity.ts";
-import { isChannel } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { keyOf, traceOf } from "../protocol/commands.ts";
-import { checkComplexity, elements, isObject, type JsonLimits, member, members } from "../protocol/json.ts";
+import { MAX_BATCH_EVENTS } from "../protocol/commands.ts";
+import { checkComplexity, elements, type JsonLimits, member, members } from "../protocol/json.ts";
+import { BatchEnvelope, BatchEvent } from "../schema/http.ts";
+import { shape } from "../schema/shape.ts";
 import { type Publisher, publishedMembers } from "../session/publisher.ts";
 import { type Answer, json, problemBody } from "../transport/http/answer.ts";
 import type { Request } from "../transport/http/http.ts";
 import { jsonBody } from "./body.ts";
 import type { Caller } from "./caller.ts";
-import { eventIn } from "./events.ts";
+import { eventOf } from "./events.ts";
 
 export interface BatchOptions {
   readonly publisher: Publisher;
@@ -19,21 +20,21 @@ export interface BatchOptions {
   readonly hints: boolean;
 }
 
-const MAX_EVENTS = 100;
+const checkedEnvelope = shape(BatchEnvelope);
+const checkedEvent = shape(BatchEvent);
 /** Of the whole body; HAProxy's HAPROXY_MAX_BODY is no less. */
 export const MAX_BATCH_BYTES = 1024 * 1024;
 
 /**
- * `{"events":[{"channel","type"?,"data","sender"?,"key"?,"traceparent"?},…]}` → 201 `{"results":[{"status":201,"channel","id","listeners"},…]}`
+ * `{"events":[{"channel","type"?,"data","sender"?,"except"?,"key"?,"traceparent"?},…]}` → 201 `{"results":[{"status":201,"channel","id","listeners"},…]}`
  * in the same order; 207 when any was refused, which has a problem in its place. Those of one channel are published in order.
  */
 export async function batch(request: Request, caller: Caller, options: BatchOptions): Promise<Answer> {
   const identity = await caller.identify(request);
   const { depth, keys } = options.jsonLimits;
-  const { text, value } = await jsonBody(request, { depth: depth && depth + 3, keys: keys * MAX_EVENTS });
-  const events: unknown[] = Array.isArray(value.events) ? value.events : [];
-  if (events.length === 0 || events.length > MAX_EVENTS)
-    throw new RequestError("bad_frame", `\`events\` is a list of 1 to ${MAX_EVENTS} events`);
+  const limits = { depth: depth && depth + 3, keys: keys * MAX_BATCH_EVENTS };
+  const { text, value } = await jsonBody(request, limits);
+  const { events } = checkedEnvelope(value);
   const texts = elements(member(members(text), "events") as string);
   const results = await Promise.all(texts.map((one, i) => result(identity, one, events[i], options)));
   return json(results.every(({ status }) => status === 201) ? 201 : 207, { results });
@@ -59,16 +60,11 @@ async function publishOne(
   value: unknown,
   { publisher, jsonLimits, maxEventBytes }: BatchOptions,
 ): Promise<object> {
-  if (!isObject(value)) throw new RequestError("bad_event", "an event is an object");
-  const { channel } = value;
-  if (!isChannel(channel)) throw new RequestError("bad_channel");
+  const { channel, key, traceparent, ...event } = checkedEvent(value);
   if (Buffer.byteLength(text) > maxEventBytes)
     throw new RequestError("too_big", `the limit is ${maxEventBytes} bytes`, { channel });
   checkComplexity(text, jsonLimits);
-  const event = {
-    ...eventIn(text, value, channel),
-    key: keyOf(value.key, channel),
-    ...traceOf(value.traceparent, channel),
-  };
-  return { channel, ...publishedMembers(await publisher.publish(identity, event)) };
+  const trace = traceparent === undefined ? {} : { traceparent };
+  const published = await publisher.publish(identity, { channel, ...eventOf(text, event), key, ...trace });
+  return { channel, ...publishedMembers(published) };
 }

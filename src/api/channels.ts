@@ -1,8 +1,9 @@
 import type { ChannelCount, ChannelsQuery } from "../protocol/audience.ts";
-import { isChannel } from "../protocol/channel.ts";
 import { RequestError } from "../protocol/codes.ts";
-import { DEFAULT_LIMIT, limitOf } from "../protocol/commands.ts";
+import { DEFAULT_LIMIT } from "../protocol/commands.ts";
 import { formatId, type Position } from "../protocol/position.ts";
+import { ChannelsParameters } from "../schema/parameters.ts";
+import { shape } from "../schema/shape.ts";
 import { type Answer, json } from "../transport/http/answer.ts";
 import type { Request } from "../transport/http/http.ts";
 import { numberIn } from "../transport/request.ts";
@@ -17,6 +18,8 @@ export interface Channels {
   forget(channel: string): Promise<Position | undefined>;
 }
 
+const checked = shape(ChannelsParameters);
+
 /**
  * `?after=<channel>&prefix=&limit=` → 200 `{"channels":[{"channel","subscribers"}],"next"?}`: those that somebody is
  * subscribed to, by name. The counts are some seconds old.
@@ -24,11 +27,15 @@ export interface Channels {
 export async function channels(request: Request, caller: Caller, channels: Channels): Promise<Answer> {
   await caller.identifyAdmin(request, "channels");
   const { query } = request.head;
-  const after = query.get("after") ?? undefined;
-  const prefix = query.get("prefix") ?? "";
-  if ((after !== undefined && !isChannel(after)) || (prefix !== "" && !isChannel(prefix)))
-    throw new RequestError("bad_channel");
-  const limit = limitOf(numberIn(query, "limit") ?? DEFAULT_LIMIT, "limit");
+  const {
+    after,
+    prefix = "",
+    limit = DEFAULT_LIMIT,
+  } = checked({
+    after: query.get("after") ?? undefined,
+    prefix: query.get("prefix") || undefined,
+    limit: numberIn(query, "limit"),
+  });
   // One more than asked for says whether there are more.
   const found = await channels.channels({ after, prefix, limit: limit + 1 });
   const page = found.slice(0, limit);

@@ -4,7 +4,7 @@ import { isObject } from "../protocol/json.ts";
 export const ACTIONS = ["subscribe", "publish", "presence", "history", "hook", "publish_as"] as const;
 export type Action = (typeof ACTIONS)[number];
 
-export function isAction(value: unknown): value is Action {
+function isAction(value: unknown): value is Action {
   return ACTIONS.includes(value as Action);
 }
 

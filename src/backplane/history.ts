@@ -10,8 +10,9 @@ export interface HistoryRule {
   readonly timeMs: number;
 }
 
-const MAX_HISTORY_SIZE = 100_000;
-const MAX_RULES = 100;
+/** Of one channel, in events. */
+export const MAX_HISTORY_SIZE = 100_000;
+export const MAX_HISTORY_RULES = 100;
 
 /**
  * `{"chat-*":{"size":500,"time":"10m"},"secret-*":"off"}`, the most specific pattern first.
@@ -19,9 +20,9 @@ const MAX_RULES = 100;
  * @throws {Error} naming the rule
  */
 export function parseHistory(value: unknown, duration: (text: string) => number): HistoryRule[] {
-  if (!isObject(value) || Object.keys(value).length > MAX_RULES)
+  if (!isObject(value) || Object.keys(value).length > MAX_HISTORY_RULES)
     throw new Error(
-      `it is an object of up to ${MAX_RULES} channel patterns, like {"*":{"size":1000,"time":"10m"},"secret-*":"off"}`,
+      `it is an object of up to ${MAX_HISTORY_RULES} channel patterns, like {"*":{"size":1000,"time":"10m"},"secret-*":"off"}`,
     );
   const rules = Object.entries(value).map(([pattern, rule]) => {
     if (!isChannelPattern(pattern))

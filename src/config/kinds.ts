@@ -1,8 +1,8 @@
 import { BlockList, isIP } from "node:net";
-import { type Grant, parseRules } from "../auth/grants.ts";
+import { ACTIONS, type Grant, parseRules } from "../auth/grants.ts";
 import { pemBlocks } from "../auth/keys.ts";
 import { isOrigin, type OriginRule } from "../auth/origin.ts";
-import { type HistoryRule, parseHistory } from "../backplane/history.ts";
+import { type HistoryRule, MAX_HISTORY_RULES, MAX_HISTORY_SIZE, parseHistory } from "../backplane/history.ts";
 import { isChannelPattern } from "../protocol/channel.ts";
 
 /**
@@ -11,14 +11,24 @@ import { isChannelPattern } from "../protocol/channel.ts";
  */
 export interface Kind<T> {
   readonly name: string;
+  /**
+   * JSON Schema of what the configuration file may have for it, for editors. It holds as far as JSON Schema goes; bounds of
+   * what is written as text are told in its `description`.
+   */
+  readonly schema: Readonly<Record<string, unknown>>;
   read(text: string): T;
 }
 
-export const text: Kind<string> = { name: "text", read: (value) => value };
+const TEXT = { type: "string" };
+/** What is separated by spaces or commas may be a list in the file. */
+const ITEMS = { anyOf: [TEXT, { type: "array", items: TEXT }] };
+
+export const text: Kind<string> = { name: "text", schema: TEXT, read: (value) => value };
 
 /** A PEM text; in one line, `\n` stands for a line break. */
 export const pem: Kind<string> = {
   name: "PEM",
+  schema: TEXT,
   read(value) {
     const lines = value.replaceAll("\\n", "\n");
     const begun = lines.split("-----BEGIN ").length - 1;
@@ -29,8 +39,10 @@ export const pem: Kind<string> = {
 };
 
 export function integer(min: number, max: number): Kind<number> {
+  const number = { type: "integer", minimum: min, maximum: max };
   return {
     name: "integer",
+    schema: { anyOf: [number, { type: "string", pattern: "^\\d+$" }], description: `${min} to ${max}.` },
     read(value) {
       const number = Number(value);
       if (!/^\d+$/.test(value) || number < min || number > max) {
@@ -44,6 +56,7 @@ export function integer(min: number, max: number): Kind<number> {
 /** Kubernetes sets TIDEGATE_PORT=tcp://… for every pod beside a service named `tidegate`. */
 export const port: Kind<number> = {
   name: "port",
+  schema: integer(0, 65535).schema,
   read(value) {
     if (/^(tcp|udp|sctp):\/\//.test(value)) {
       throw new Error(`"${value}" was set by Kubernetes service links: enableServiceLinks: false`);
@@ -52,14 +65,20 @@ export const port: Kind<number> = {
   },
 };
 
+const DURATION = /^(\d+)(ms|s|m|h)$/;
 const DURATION_UNITS: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
 /** `30s` and the like, as milliseconds. */
 export function duration(minMs: number, maxMs: number): Kind<number> {
   return {
     name: "duration",
+    schema: {
+      ...TEXT,
+      pattern: DURATION.source,
+      description: `${minMs / 1_000}s to ${maxMs / 1_000}s.`,
+    },
     read(value) {
-      const [, number, unit] = /^(\d+)(ms|s|m|h)$/.exec(value) ?? [];
+      const [, number, unit] = DURATION.exec(value) ?? [];
       if (!number || !unit) throw new Error(`"${value}" is not a duration like 500ms, 30s, 5m or 1h`);
       const ms = Number(number) * (DURATION_UNITS[unit] ?? 1);
       if (ms < minMs || ms > maxMs)
@@ -73,8 +92,11 @@ const SIZE_UNITS: Record<string, number> = { "": 1, kib: 1024, mib: 1024 ** 2, g
 
 /** `64KiB` and the like, as bytes. */
 export function size(minBytes: number, maxBytes: number): Kind<number> {
+  const bytes = { type: "integer", minimum: minBytes, maximum: maxBytes };
+  const written = { type: "string", pattern: "^\\d+\\s*([kKmMgG][iI][bB])?$" };
   return {
     name: "size",
+    schema: { anyOf: [bytes, written], description: `${minBytes} to ${maxBytes} bytes.` },
     read(value) {
       const [, number, unit] = /^(\d+)\s*((?:[kmg]ib)?)$/i.exec(value) ?? [];
       const bytes = Number(number) * (SIZE_UNITS[unit?.toLowerCase() ?? ""] ?? 1);
@@ -88,12 +110,18 @@ export function size(minBytes: number, maxBytes: number): Kind<number> {
 
 /** A number with bounds, or 0: no limit. */
 export function limit(kind: Kind<number>): Kind<number> {
-  return { name: kind.name, read: (value) => (value === "0" ? 0 : kind.read(value)) };
+  const { name, schema } = kind;
+  return {
+    name,
+    schema: { anyOf: [{ enum: [0, "0"] }, schema], description: `0, or ${schema.description}` },
+    read: (value) => (value === "0" ? 0 : kind.read(value)),
+  };
 }
 
 export function oneOf<const T extends string>(...values: readonly T[]): Kind<T> {
   return {
     name: values.join(" | "),
+    schema: { enum: values },
     read(value) {
       const found = values.find((one) => one === value);
       if (found === undefined) throw new Error(`"${value}" is none of ${values.join(", ")}`);
@@ -108,10 +136,11 @@ function items(value: string): string[] {
 }
 
 /** Secrets, newest first. */
-export const secrets: Kind<readonly string[]> = { name: "secrets", read: items };
+export const secrets: Kind<readonly string[]> = { name: "secrets", schema: ITEMS, read: items };
 
 export const url: Kind<string> = {
   name: "URL",
+  schema: { ...TEXT, pattern: "^https?://" },
   read(value) {
     if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
       throw new Error("is not an http or https URL");
@@ -123,6 +152,7 @@ export const url: Kind<string> = {
 
 export const origins: Kind<OriginRule> = {
   name: "origins",
+  schema: ITEMS,
   read(value) {
     if (value === "*" || value === "same-origin" || value === "none") return value;
     const list = items(value);
@@ -139,6 +169,7 @@ export const origins: Kind<OriginRule> = {
 
 export const networks: Kind<BlockList> = {
   name: "networks",
+  schema: ITEMS,
   read(value) {
     const list = new BlockList();
     for (const item of items(value)) {
@@ -160,9 +191,10 @@ export const networks: Kind<BlockList> = {
   },
 };
 
-function json<T>(example: string, check: (value: unknown) => T): Kind<T> {
+function json<T>(schema: object, example: string, check: (value: unknown) => T): Kind<T> {
   return {
     name: "JSON",
+    schema: { anyOf: [schema, TEXT] },
     read(value) {
       let parsed: unknown;
       try {
@@ -177,12 +209,33 @@ function json<T>(example: string, check: (value: unknown) => T): Kind<T> {
 
 /** The shape of the `channels` claim. */
 export const rules: Kind<readonly Grant[]> = json(
+  { type: "object", additionalProperties: { type: "array", items: { enum: ACTIONS } } },
   '{"public:*":["subscribe"],"user:{sub}:*":["subscribe","publish"]}',
   (value) => parseRules(value, "it"),
 );
 
+const HISTORY_SCHEMA = {
+  type: "object",
+  maxProperties: MAX_HISTORY_RULES,
+  additionalProperties: {
+    anyOf: [
+      { const: "off" },
+      {
+        type: "object",
+        required: ["size", "time"],
+        additionalProperties: false,
+        properties: {
+          size: { type: "integer", minimum: 1, maximum: MAX_HISTORY_SIZE, description: "Events." },
+          time: duration(1_000, 31_536_000_000).schema,
+        },
+      },
+    ],
+  },
+};
+
 /** What channels keep. */
 export const history: Kind<readonly HistoryRule[]> = json(
+  HISTORY_SCHEMA,
   '{"*":{"size":1000,"time":"10m"},"secret-*":"off"}',
   (value) => parseHistory(value, duration(1_000, 31_536_000_000).read),
 );
@@ -190,6 +243,7 @@ export const history: Kind<readonly HistoryRule[]> = json(
 /** Patterns of channel names, separated by spaces or commas. */
 export const channels: Kind<readonly string[]> = {
   name: "channels",
+  schema: ITEMS,
   read(value) {
     const list = items(value);
     const wrong = list.find((item) => !isChannelPattern(item));

@@ -104,6 +104,8 @@ export function sseOptions(config: Config, context: GatewayContext, parts: Parts
     heartbeat,
     counts: counts.sse,
     maxQueuedBytes: config.max_queued_bytes,
+    node: context.node,
+    heartbeatMs: config.heartbeat,
     reconnectMs: reconnectWindow(config),
     refused: (code) => counts.refused.add(code),
     resumed: (result) => counts.resumes.add(result),

@@ -53,6 +53,16 @@ export function parseCursor(text: string, channels: readonly string[]): (Mark | 
   return channels.map((_, i) => parseMark(text, head.length + i * MARK_LENGTH));
 }
 
+/** A cursor of other channels, which is where `text` is in those that are in both; undefined when it is none of `from`. */
+export function moveCursor(text: string, from: readonly string[], to: readonly string[]): string | undefined {
+  if (!parseCursor(text, from)) return undefined;
+  const start = cursorHead(from).length;
+  const marks = new Map(
+    from.map((channel, i) => [channel, text.slice(start + i * MARK_LENGTH, start + (i + 1) * MARK_LENGTH)]),
+  );
+  return cursorHead(to) + to.map((channel) => marks.get(channel) ?? NONE).join("");
+}
+
 function parseMark(text: string, at: number): Mark | undefined {
   if (text.startsWith(NONE, at)) return undefined;
   return { offset: number(text, at), digest: number(text, at + 4) };

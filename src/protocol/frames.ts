@@ -9,8 +9,8 @@ export type Subprotocol = (typeof SUBPROTOCOLS)[number];
 /** How a token travels in `Sec-WebSocket-Protocol`: `bearer.<token>`. Never echoed. */
 export const BEARER_PREFIX = "bearer.";
 
-/** What a connection is told first. Durations are milliseconds and relative: no client clock is needed. */
-export interface Welcome {
+/** What an event stream is told first. Durations are milliseconds and relative: no client clock is needed. */
+export interface StreamWelcome {
   readonly type: "welcome";
   readonly connection: string;
   readonly node: string;
@@ -18,8 +18,12 @@ export interface Welcome {
   readonly user: string | null;
   /** Until the token ends; null until `auth`. */
   readonly expires_in: number | null;
-  /** Between two pings of the server. */
+  /** Between two signs of life of the server. */
   readonly heartbeat: number;
+}
+
+/** What a WebSocket is told first. */
+export interface Welcome extends StreamWelcome {
   readonly limits: {
     /** 0 in each: no limit. */
     readonly frame_bytes: number;

@@ -1,40 +1,9 @@
 import { type TProperties, Type } from "typebox";
 import { MAX_CHANNELS_PER_FRAME } from "../protocol/commands.ts";
-import {
-  after,
-  as,
-  before,
-  channel,
-  data,
-  key,
-  last,
-  limit,
-  publishedType,
-  ref,
-  sender,
-  since,
-  traceparent,
-} from "./fields.ts";
+import { as, channel, data, exclusive, key, publishedType, ref, sender, traceparent } from "./fields.ts";
+import { HistoryParameters, MembersParameters, StartParameters } from "./parameters.ts";
 
-/*
- * What clients send. protocol/commands.ts decodes these frames by hand, and test/schema-commands.test.ts holds it to these
- * schemas in both directions, to code and message. What it would cost to let the compiled schemas check instead was measured:
- * a twentieth of what the decoder costs, so speed decides nothing. But the decoder has to touch each field anyway, to cut
- * `data` out of the text and to read ids; it fixes which of several faults is told, which a schema leaves open; and what
- * imports the wire contract (a client, say) would have to bring a validator along.
- *
- * Fields that are not named are ignored.
- */
-
-const exclusive = (one: string, other: string) => ({
-  allOf: [
-    {
-      not: { type: "object", required: [one, other] },
-      "x-error": "bad_frame",
-      "x-rule": `\`${one}\` and \`${other}\` exclude each other`,
-    },
-  ],
-});
+/* What clients send, as decode.ts checks it. Fields that are not named are ignored. */
 
 function command<const T extends string, P extends TProperties>(
   type: T,
@@ -63,11 +32,9 @@ const Auth = command(
   },
 );
 
-const start = { since: Type.Optional(since), last: Type.Optional(last) };
-
 const Subscribe = command(
   "subscribe",
-  { channel, ...start },
+  { channel, ...StartParameters.properties },
   {
     title: "SubscribeCommand",
     description:
@@ -85,7 +52,7 @@ const SubscribeMany = command(
   {
     channels: Type.Array(
       Type.Object(
-        { channel, ...start },
+        { channel, ...StartParameters.properties },
         {
           description: "One subscription.",
           ...exclusive("since", "last"),
@@ -202,7 +169,7 @@ const Message = command(
 
 const History = command(
   "history",
-  { channel, since: Type.Optional(since), before: Type.Optional(before), limit: Type.Optional(limit) },
+  { channel, ...HistoryParameters.properties },
   {
     title: "HistoryCommand",
     description:
@@ -214,7 +181,7 @@ const History = command(
 
 const Presence = command(
   "presence",
-  { channel, after: Type.Optional(after), limit: Type.Optional(limit) },
+  { channel, ...MembersParameters.properties },
   {
     title: "PresenceCommand",
     description: "Asks who is in the channel. Needs the grant `presence`.",

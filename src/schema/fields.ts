@@ -1,7 +1,13 @@
 import { Type } from "typebox";
 import { CHANNEL_NAME } from "../protocol/channel.ts";
 import { CODES } from "../protocol/codes.ts";
-import { DEFAULT_LIMIT, IDEMPOTENCY_KEY, MAX_LIMIT, MAX_USER_LENGTH } from "../protocol/commands.ts";
+import {
+  CONNECTION_NAME,
+  DEFAULT_LIMIT,
+  IDEMPOTENCY_KEY,
+  MAX_LIMIT,
+  MAX_USER_LENGTH,
+} from "../protocol/commands.ts";
 import { CONTROL_WORDS, EVENT_TYPE } from "../protocol/event.ts";
 import { EVENT_ID } from "../protocol/position.ts";
 import { TRACEPARENT } from "../protocol/traceparent.ts";
@@ -9,9 +15,10 @@ import { TRACEPARENT } from "../protocol/traceparent.ts";
 /*
  * The fields that frames, bodies and answers are made of. A schema is JSON Schema 2020-12 with these words of ours:
  *
- * `title`    its name among the components of a document; one without stands where it is used
- * `x-unit`   what a number counts
- * `x-error`  the code that answers a value that does not fit; `x-rule` the message, where it is not the code's title
+ * `title`       its name among the components of a document; one without stands where it is used
+ * `x-unit`      what a number counts
+ * `x-error`     the code that answers a value that does not fit; `x-rule` the message, where it is not the code's title
+ * `x-position`  a string whose digits are an integer up to 2^53-1
  *
  * Lengths count UTF-16 units, as JavaScript does; patterns are read with the flag `u`.
  */
@@ -36,6 +43,7 @@ export const eventId = Type.String({
   description:
     "A place in a channel's history, `<epoch>-<check>:<offset>`. Compare it for equality; the integer behind the last `:` (up to 2^53-1) rises by one with each event of the channel.",
   examples: ["43604441b0107ade-6b043420:42"],
+  "x-position": true,
   "x-error": "bad_since",
 });
 
@@ -102,11 +110,37 @@ export const sender = Type.String({
   "x-rule": "`sender` is a string of 1 to 256 characters",
 });
 
+export const connection = Type.String({
+  pattern: CONNECTION_NAME.source,
+  description: "The name of a connection.",
+  examples: ["kJ3xmA0q-1"],
+});
+
+/** Of an event that is published over HTTP. */
+export const except = {
+  ...as(
+    connection,
+    "The event does not come to this connection: the `connection` of its `welcome`, or of a stream's `$welcome`.",
+  ),
+  "x-error": "bad_event",
+  "x-rule": "`except` is the name of a connection, as its welcome tells it",
+};
+
 export const data = Type.Unknown({
   description: "Any JSON value. It reaches the subscribers exactly as it was written, byte for byte.",
   examples: [{ text: "hi" }],
   "x-error": "bad_event",
   "x-rule": "`data` is required",
+});
+
+export const dataBase64 = Type.String({
+  contentEncoding: "base64",
+  // RFC 4648, section 4, with its padding: what a decoder would guess, two decoders guess differently.
+  pattern: "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+  description: "Bytes, instead of `data`: a binary payload.",
+  examples: ["AP8i"],
+  "x-error": "bad_event",
+  "x-rule": "`data_base64` is base64 (RFC 4648, section 4)",
 });
 
 export const key = Type.String({
@@ -167,4 +201,17 @@ export function time(name: string, description: string) {
     "x-error": "bad_frame",
     "x-rule": `\`${name}\` is a time in seconds since the epoch`,
   });
+}
+
+/** Of an object whose `one` and `other` cannot both be given. */
+export function exclusive(one: string, other: string) {
+  return {
+    allOf: [
+      {
+        not: { type: "object", required: [one, other] },
+        "x-error": "bad_frame",
+        "x-rule": `\`${one}\` and \`${other}\` exclude each other`,
+      },
+    ],
+  };
 }

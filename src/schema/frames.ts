@@ -4,6 +4,7 @@ import {
   as,
   channel,
   code,
+  connection,
   eventId,
   message,
   milliseconds,
@@ -34,17 +35,24 @@ const headId = as(
 );
 const listeners = number("nodes", "How many nodes heard it.");
 
+/** Of a WebSocket and of an event stream. */
+export const welcomeFields = {
+  connection: as(connection, "The connection's name, as in the logs."),
+  node: Type.String({ description: "The node's name." }),
+  user: Type.Union([user, Type.Null()], {
+    description: "The token's `sub`; null until `auth`, and never in a stream.",
+  }),
+  expires_in: Type.Union([milliseconds("Until the token ends."), Type.Null()], {
+    description: "Until the token ends; null until `auth`, and never in a stream.",
+    "x-unit": "milliseconds",
+  }),
+  heartbeat: milliseconds("Between two pings of the server, or two comments of a stream."),
+};
+
 const Welcome = frame(
   "welcome",
   {
-    connection: Type.String({ description: "The connection's name, as in the logs." }),
-    node: Type.String({ description: "The node's name." }),
-    user: Type.Union([user, Type.Null()], { description: "The token's `sub`; null until `auth`." }),
-    expires_in: Type.Union([milliseconds("Until the token ends."), Type.Null()], {
-      description: "Until the token ends; null until `auth`.",
-      "x-unit": "milliseconds",
-    }),
-    heartbeat: milliseconds("Between two pings of the server."),
+    ...welcomeFields,
     limits: Type.Object(
       {
         frame_bytes: number("bytes", "Of a frame. 0: no limit."),
@@ -70,7 +78,7 @@ const Welcome = frame(
     examples: [
       {
         type: "welcome",
-        connection: "kJ3x-1",
+        connection: "kJ3xmA0q-1",
         node: "node1",
         user: "ann",
         expires_in: 3599000,

@@ -1,12 +1,14 @@
 import { Type } from "typebox";
 import { CODES, type CodeRow } from "../protocol/codes.ts";
-import { MAX_USER_LENGTH } from "../protocol/commands.ts";
+import { MAX_BATCH_EVENTS, MAX_USER_LENGTH } from "../protocol/commands.ts";
 import {
   as,
   channel,
   code,
   data,
+  dataBase64,
   eventId,
+  except,
   key,
   message,
   number,
@@ -28,16 +30,36 @@ import {
 
 /* The bodies and answers of the HTTP API. */
 
-export const PublishBody = Type.Object(
-  { type: Type.Optional(publishedType), data, sender: Type.Optional(sender) },
-  {
-    title: "PublishBody",
-    description: "An event to publish. Fields that are not named are ignored.",
-    examples: [{ data: { text: "hi" } }, { type: "order.paid", data: { order: 7 }, sender: "shop" }],
-    "x-error": "bad_frame",
-    "x-rule": "the body is one JSON object in UTF-8",
-  },
-);
+/** Of an event to publish. */
+const event = {
+  type: Type.Optional(publishedType),
+  data: Type.Optional(data),
+  data_base64: Type.Optional(dataBase64),
+  sender: Type.Optional(sender),
+  except: Type.Optional(except),
+};
+const ONE_DATA = {
+  allOf: [
+    {
+      oneOf: [{ required: ["data"] }, { required: ["data_base64"] }],
+      "x-error": "bad_event",
+      "x-rule": "either `data` or `data_base64` is required",
+    },
+  ],
+};
+
+export const PublishBody = Type.Object(event, {
+  title: "PublishBody",
+  description: "An event to publish. Fields that are not named are ignored.",
+  examples: [
+    { data: { text: "hi" } },
+    { type: "order.paid", data: { order: 7 }, sender: "shop" },
+    { type: "image", data_base64: "AP8i" },
+  ],
+  ...ONE_DATA,
+  "x-error": "bad_frame",
+  "x-rule": "the body is one JSON object in UTF-8",
+});
 
 export const PublishAnswer = Type.Object(publishedFields, {
   title: "PublishAnswer",
@@ -203,41 +225,40 @@ export const Problem = Type.Object(
   },
 );
 
-/** Events in one batch. */
-const MAX_EVENTS = 100;
-
-const BatchEvent = Type.Object(
+export const BatchEvent = Type.Object(
   {
     channel,
-    type: Type.Optional(publishedType),
-    data,
-    sender: Type.Optional(sender),
+    ...event,
     key: Type.Optional(key),
     traceparent: Type.Optional(traceparent),
   },
   {
     title: "BatchEvent",
     description: "An event to publish, at most TIDEGATE_MAX_FRAME_BYTES of JSON.",
+    ...ONE_DATA,
     "x-error": "bad_event",
     "x-rule": "an event is an object",
   },
 );
 
+const BATCH = {
+  "x-error": "bad_frame",
+  "x-rule": "the body is one JSON object in UTF-8",
+};
+const EVENTS = {
+  minItems: 1,
+  maxItems: MAX_BATCH_EVENTS,
+  description: "Those of one channel are published in this order.",
+  "x-error": "bad_frame",
+  "x-rule": `\`events\` is a list of 1 to ${MAX_BATCH_EVENTS} events`,
+};
+
 export const BatchBody = Type.Object(
-  {
-    events: Type.Array(BatchEvent, {
-      minItems: 1,
-      maxItems: MAX_EVENTS,
-      description: "Those of one channel are published in this order.",
-      "x-error": "bad_frame",
-      "x-rule": `\`events\` is a list of 1 to ${MAX_EVENTS} events`,
-    }),
-  },
+  { events: Type.Array(BatchEvent, EVENTS) },
   {
     title: "BatchBody",
     description: "Events to publish. Fields that are not named are ignored.",
-    "x-error": "bad_frame",
-    "x-rule": "the body is one JSON object in UTF-8",
+    ...BATCH,
     examples: [
       {
         events: [
@@ -248,6 +269,9 @@ export const BatchBody = Type.Object(
     ],
   },
 );
+
+/** A batch whose events are not looked at: what is wrong with one is told in its place. */
+export const BatchEnvelope = Type.Object({ events: Type.Array(Type.Unknown(), EVENTS) }, BATCH);
 
 const EXAMPLE_RESULT = {
   status: 201,

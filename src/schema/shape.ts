@@ -1,6 +1,9 @@
 import { type AnySchema, type ErrorObject, Ajv2020 as Validator } from "ajv/dist/2020.js";
 import type { Static, TSchema } from "typebox";
+import { isChannel } from "../protocol/channel.ts";
 import { type Code, RequestError } from "../protocol/codes.ts";
+import { isObject } from "../protocol/json.ts";
+import { parseId } from "../protocol/position.ts";
 
 /** Words that our schemas have beside those of JSON Schema (see fields.ts). */
 const WORDS = ["x-unit", "x-error", "x-rule"];
@@ -26,6 +29,12 @@ const validator = new Validator({
   logger: false,
 });
 for (const word of WORDS) validator.addKeyword(word);
+// Which digits a number can hold is what no pattern says in a line.
+validator.addKeyword({
+  keyword: "x-position",
+  type: "string",
+  validate: (_: true, id: string) => parseId(id) !== undefined,
+});
 
 /** Whether a value fits a schema. Compiles it: once, not for each value. */
 export function fits(schema: TSchema): (value: unknown) => boolean {
@@ -35,14 +44,18 @@ export function fits(schema: TSchema): (value: unknown) => boolean {
 
 /**
  * A check that gives the value back, typed, or says by code and message which rule it breaks. Compiles the schema.
- * @returns throws {RequestError} of the first rule that is broken
+ * @returns throws {RequestError} of the first rule that is broken; its channel is the one that is given, or else that of
+ * the innermost object with one around what is wrong
  */
-export function shape<S extends TSchema>(schema: S): (value: unknown) => Static<S> {
+export function shape<S extends TSchema>(schema: S): (value: unknown, channel?: string) => Static<S> {
   const check = validator.compile(schema as AnySchema);
-  return (value) => {
+  return (value, channel) => {
     if (check(value)) return value as Static<S>;
-    const rule = (check.errors ?? []).map(ruleOf).find((one) => one?.["x-error"] !== undefined);
-    throw new RequestError(rule?.["x-error"] ?? "bad_frame", rule?.["x-rule"]);
+    const errors = (check.errors ?? []).map((error) => ({ rule: ruleOf(error), path: error.instancePath }));
+    const { rule, path } = errors.find((error) => error.rule?.["x-error"] !== undefined) ?? { path: "" };
+    throw new RequestError(rule?.["x-error"] ?? "bad_frame", rule?.["x-rule"], {
+      channel: channel ?? channelAround(value, path),
+    });
   };
 }
 
@@ -51,4 +64,15 @@ function ruleOf({ keyword, params, parentSchema }: ErrorObject): Rule | undefine
   const broken = parentSchema as Rule | undefined;
   if (keyword !== "required") return broken;
   return broken?.properties?.[String(params.missingProperty)] ?? broken;
+}
+
+/** @param path a JSON pointer */
+function channelAround(value: unknown, path: string): string | undefined {
+  let found: string | undefined;
+  let at = value;
+  for (const step of path.split("/")) {
+    if (step !== "") at = (at as Readonly<Record<string, unknown>>)[step];
+    if (isObject(at) && isChannel(at.channel)) found = at.channel;
+  }
+  return found;
 }

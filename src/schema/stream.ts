@@ -1,8 +1,26 @@
 import { Type } from "typebox";
 import { as, channel, code, eventId, message, temporary } from "./fields.ts";
-import { Closing, closeCode, closeReason, lossReason } from "./frames.ts";
+import { Closing, closeCode, closeReason, lossReason, welcomeFields } from "./frames.ts";
 
 /* What the `data` of an event stream's blocks is, by the block's `event`. Events themselves are frames.ts's. */
+
+const Welcome = Type.Object(
+  { type: Type.Literal("welcome", { description: "As the frame." }), ...welcomeFields },
+  {
+    title: "WelcomeBlock",
+    description: "`event: $welcome`. Of every stream, before its first event.",
+    examples: [
+      {
+        type: "welcome",
+        connection: "kJ3xmA0q-1",
+        node: "node1",
+        user: "ann",
+        expires_in: 3599000,
+        heartbeat: 30000,
+      },
+    ],
+  },
+);
 
 const Lost = Type.Object(
   {
@@ -26,7 +44,8 @@ const Ended = Type.Object(
   },
   {
     title: "EndedBlock",
-    description: "`event: $closing`. The stream ends here: come back unless the code is 4500 or more.",
+    description:
+      "`event: $closing`. The stream ends here: come back unless the code is 4500 or more. Such a block has `id: stop`, and who comes back with it, as an `EventSource` does that was not closed, is answered 204, which ends that.",
     examples: [{ type: "closing", code: 4401, reason: "token_expired", temporary: false }],
   },
 );
@@ -55,14 +74,19 @@ const NotNow = Type.Object(
 );
 
 /** Every block of the gateway's own, by its `event`. */
-export const BLOCKS = { $lost: Lost, $closing: Type.Union([Closing, Ended]), $error: NotNow } as const;
+export const BLOCKS = {
+  $welcome: Welcome,
+  $lost: Lost,
+  $closing: Type.Union([Closing, Ended]),
+  $error: NotNow,
+} as const;
 
 /** A whole stream, as text. */
 export const Stream = Type.String({
   title: "EventStream",
   description:
-    "Blocks of server-sent events (HTML, 9.2.6). The first one has only `retry:` and the `id:` at which the stream begins; then each event is a block whose `event:` is its type, and comments say that the stream lives.",
+    "Blocks of server-sent events (HTML, 9.2.6). The first one has only `retry:` and the `id:` at which the stream begins, the second is `$welcome`; then each event is a block whose `event:` is its type, and comments say that the stream lives.",
   examples: [
-    'retry: 1834\nid: 43604441b0107ade-6b043420:42\n\nevent: message\nid: 43604441b0107ade-7c1d0a42:43\ndata: {"text":"hi"}\n\n',
+    'retry: 1834\nid: 43604441b0107ade-6b043420:42\n\nevent: $welcome\ndata: {"type":"welcome","connection":"kJ3xmA0q-1","node":"node1","user":"ann","expires_in":3599000,"heartbeat":30000}\n\nevent: message\nid: 43604441b0107ade-7c1d0a42:43\ndata: {"text":"hi"}\n\n',
   ],
 });

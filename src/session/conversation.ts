@@ -2,17 +2,10 @@ import type { Identity } from "../auth/identity.ts";
 import { TokenError } from "../auth/token.ts";
 import { isChannel } from "../protocol/channel.ts";
 import { type CloseReason, RequestError } from "../protocol/codes.ts";
-import {
-  type Command,
-  CommandError,
-  decodeCommand,
-  type Publish,
-  type Ref,
-  refOf,
-  type Subscribe,
-} from "../protocol/commands.ts";
+import { type Command, CommandError, type Publish, type Ref, type Subscribe } from "../protocol/commands.ts";
 import { type LossReason, type ServerFrame, withId, withRef } from "../protocol/frames.ts";
 import type { JsonLimits } from "../protocol/json.ts";
+import { decodeCommand, refOf } from "../schema/decode.ts";
 import { ChannelOrder, MAX_UNDER_WAY } from "./channel-order.ts";
 import type { Connection } from "./connection.ts";
 import { type History, historyMembers } from "./history.ts";
@@ -82,14 +75,14 @@ export class Conversation {
   /** The connection is open: nothing is sent before this. */
   begin(): void {
     this.#session.begin();
-    const { identity } = this.#session;
+    const { user, expiresIn } = this.#session;
     const { node, heartbeatMs, maxFrameBytes, maxChannels, commandRate } = this.#context;
     this.#connection.send({
       type: "welcome",
       connection: this.#connection.id,
       node,
-      user: identity?.user ?? null,
-      expires_in: identity ? expiresIn(identity) : null,
+      user,
+      expires_in: expiresIn,
       heartbeat: heartbeatMs,
       limits: { frame_bytes: maxFrameBytes, channels: maxChannels, commands_per_second: commandRate },
       features: this.#context.presence ? [...FEATURES, "presence"] : FEATURES,
@@ -265,7 +258,8 @@ export class Conversation {
     if (this.#session.ended) return;
     this.#session.become(identity);
     const { user } = identity;
-    this.#connection.send({ type: "authenticated", ...withRef(ref), user, expires_in: expiresIn(identity) });
+    const expires_in = this.#session.expiresIn as number;
+    this.#connection.send({ type: "authenticated", ...withRef(ref), user, expires_in });
     this.#session.leaveForbidden();
     this.#subscribeInitial();
   }
@@ -287,8 +281,4 @@ export class Conversation {
 function closeReasonOf(error: unknown): CloseReason {
   if (error instanceof RequestError && error.code === "too_many_connections") return error.code;
   return error instanceof TokenError ? error.code : "internal";
-}
-
-function expiresIn(identity: Identity): number {
-  return Math.max(0, Math.round(identity.expiresAt - Date.now()));
 }

@@ -58,6 +58,16 @@ export class Session implements Mortal, Registered, Counted, SubscriptionListene
     return this.#identity;
   }
 
+  /** As clients are told: null before `auth`. */
+  get user(): string | null {
+    return this.#identity?.user ?? null;
+  }
+
+  /** Milliseconds until the token ends; null before `auth`. */
+  get expiresIn(): number | null {
+    return this.#identity ? Math.max(0, Math.round(this.#identity.expiresAt - Date.now())) : null;
+  }
+
   get ended(): boolean {
     return this.#ended;
   }

@@ -21,10 +21,10 @@ export interface EventStreamOptions {
   onEnd(end: ConnectionEnd): void;
 }
 
-/** For the head of the answer. */
+/** For the head of the answer, and for what a stream begins with. */
 const ANSWER_MS = 10_000;
-/** Longer than the heartbeat that nodes have by default: a stream does not say which it has. */
-const SILENCE_MS = 35_000;
+/** A heartbeat may be so late. */
+const LATE_MS = 5_000;
 const MAX_REFUSAL_CHARS = 300;
 
 /** One event stream of a node, with a watchdog: a node that says nothing, not even a comment, is dead. */
@@ -67,8 +67,7 @@ export class EventStream {
     const { statusCode = 0 } = response;
     response.setEncoding("utf8");
     response.on("error", () => {}); // followed by `close`
-    clearTimeout(this.#watchdog);
-    if (!this.#ended) this.#watchdog = setTimeout(() => this.#giveUp(), SILENCE_MS);
+    this.#watchdog.refresh();
     if (statusCode !== 200) return this.#refused(statusCode, response);
     response.on("data", (text: string) => {
       if (!this.#ended) this.#hear(text);
@@ -109,8 +108,16 @@ export class EventStream {
       if (field === "data") data = data === undefined ? value : `${data}\n${value}`;
     }
     this.#lines = [];
+    if (type === "$welcome") this.#expectHeartbeats(data);
     if (type === "$error" || type === "$closing") this.#announce(type, data);
     this.#options.onBlock({ type, id, data });
+  }
+
+  #expectHeartbeats(data: string | undefined): void {
+    const told = parse(data ?? "");
+    if (!isObject(told) || typeof told.heartbeat !== "number") return;
+    clearTimeout(this.#watchdog);
+    this.#watchdog = setTimeout(() => this.#giveUp(), told.heartbeat + LATE_MS);
   }
 
   #announce(type: string, data: string | undefined): void {

@@ -75,8 +75,8 @@ export class SseConversation implements Dialogue {
     const { type, id, data } = block;
     if (data === undefined) {
       if (!this.isReady && id !== undefined) this.#begin(id, at);
-    } else if (type === "$error") {
-      // The stream ends by itself.
+    } else if (type === "$welcome" || type === "$error") {
+      // Of the stream itself: it goes on, or ends.
     } else if (type === "$closing") this.#closing(data);
     else if (!this.isReady) throw new TypeError("something comes before the beginning");
     else if (type === "$lost") this.#lost(data, at);

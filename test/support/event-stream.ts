@@ -131,9 +131,15 @@ export class EventStream {
     return this.blocks.findLast(({ id }) => id !== undefined)?.id;
   }
 
-  /** Those with data, which a browser would dispatch. */
+  /** Those with data, which a browser would dispatch, but the one that every stream begins with. */
   get events(): readonly Block[] {
-    return this.blocks.filter(({ data }) => data !== undefined);
+    return this.blocks.filter(({ event, data }) => data !== undefined && event !== "$welcome");
+  }
+
+  /** Passes `next` by what stands in front of it. */
+  async welcome(): Promise<{ connection: string; node: string; user: string; heartbeat: number }> {
+    const { data = "" } = await this.next("$welcome");
+    return JSON.parse(data);
   }
 
   /** The data of all that was published, as JSON. */

@@ -1,4 +1,5 @@
-import { type Command, CommandError, decodeCommand as decode } from "../../src/protocol/commands.ts";
+import { type Command, CommandError } from "../../src/protocol/commands.ts";
+import { decodeCommand as decode } from "../../src/schema/decode.ts";
 
 export const LIMITS = { depth: 32, keys: 4_000 };
 

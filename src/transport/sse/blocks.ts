@@ -14,6 +14,9 @@ const LINE_BREAK = /\r\n|\r|\n/;
 /** A comment: says that the stream lives, and is no event. */
 export const HEARTBEAT = Buffer.from(":\n\n");
 
+/** The id of the last block of a stream that is not to be asked for again. No event and no cursor has it. */
+export const STOP = "stop";
+
 /** Milliseconds that a client waits before it comes back. */
 export function retry(ms: number): string {
   return `retry: ${Math.round(ms)}\n`;
@@ -78,6 +81,15 @@ export function eventBlock(event: EncodedEvent): ChannelBlock {
   const block = new EventBlock(event);
   known.set(event, block);
   return block;
+}
+
+/** What an event is for a connection: who asked not to hear it only moves on. Undefined: nothing. */
+export function blockFor(event: EncodedEvent, connection: string): ChannelBlock | undefined {
+  if (event.except !== connection) return eventBlock(event);
+  const { channel, position } = event;
+  if (!position) return undefined;
+  const mark = Buffer.from(encodeMark(position));
+  return { channel, whole: Buffer.from(`${idLine(formatId(position))}\n`), beforeCursor: ID, mark };
 }
 
 /** Events may be missing; the channel goes on from there. */

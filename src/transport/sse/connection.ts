@@ -1,6 +1,6 @@
 import type { EncodedEvent } from "../../hub/encoded-event.ts";
-import { type CloseReason, CODES } from "../../protocol/codes.ts";
-import type { LossReason, ServerFrame } from "../../protocol/frames.ts";
+import { type CloseReason, CODES, shouldReconnect } from "../../protocol/codes.ts";
+import type { LossReason, ServerFrame, StreamWelcome } from "../../protocol/frames.ts";
 import { type Position, parseId } from "../../protocol/position.ts";
 import type { Connection } from "../../session/connection.ts";
 import type { Session } from "../../session/session.ts";
@@ -10,13 +10,14 @@ import type { Beating, Heartbeat } from "../heartbeat.ts";
 import type { Queue } from "../queues.ts";
 import type { HttpResponse } from "../uws.ts";
 import {
+  blockFor,
   type ChannelBlock,
   controlBlock,
-  eventBlock,
   HEARTBEAT,
   idLine,
   lostBlock,
   retry,
+  STOP,
 } from "./blocks.ts";
 
 /** How a stream tells its client where it is. */
@@ -53,6 +54,8 @@ export interface SseContext {
   readonly counts: ConnectionCounts;
   /** 0: no limit. */
   readonly maxQueuedBytes: number;
+  readonly node: string;
+  readonly heartbeatMs: number;
 }
 
 /**
@@ -79,7 +82,8 @@ function writeCorked(response: HttpResponse, piece: Uint8Array): boolean {
 
 function closingBlock(reason: CloseReason): Buffer {
   const { close: code, temporary } = CODES[reason];
-  return controlBlock("closing", { type: "closing", code, reason, temporary });
+  const id = shouldReconnect(code) ? undefined : STOP;
+  return controlBlock("closing", { type: "closing", code, reason, temporary }, idLine(id));
 }
 
 /**
@@ -138,8 +142,15 @@ export class SseConnection implements Connection, Beating, Queue {
     this.#early = undefined;
     this.#earlyBytes = 0;
     this.#putBytes(Buffer.from(`${retry(retryMs)}${idLine(this.#track.id)}\n`));
+    this.#putBytes(controlBlock("welcome", this.#welcome()));
     for (const put of early) put();
     this.#drains?.wake();
+  }
+
+  #welcome(): StreamWelcome {
+    const { node, heartbeatMs: heartbeat } = this.#context;
+    const { user, expiresIn } = this.session;
+    return { type: "welcome", connection: this.id, node, user, expires_in: expiresIn, heartbeat };
   }
 
   /** It is over, however: by the client, the network or this node, before it was open or after. */
@@ -202,8 +213,13 @@ export class SseConnection implements Connection, Beating, Queue {
 
   sendEvents(events: readonly EncodedEvent[]): void {
     let bytes = 0;
-    for (const event of events) bytes += this.deliver(eventBlock(event));
-    this.#context.streams.handOnEvents(events.length, bytes);
+    let delivered = 0;
+    for (const event of events) {
+      const block = blockFor(event, this.id);
+      if (block) bytes += this.deliver(block);
+      if (event.except !== this.id) delivered++;
+    }
+    this.#context.streams.handOnEvents(delivered, bytes);
   }
 
   /** @returns its bytes */

@@ -1,21 +1,18 @@
 import { randomInt } from "node:crypto";
 import type { Identity } from "../../auth/identity.ts";
-import { isChannel } from "../../protocol/channel.ts";
 import { CODES, RequestError } from "../../protocol/codes.ts";
-import { MAX_LIMIT, type Start, subscriptionOf } from "../../protocol/commands.ts";
-import { parseCursor } from "../../protocol/cursor.ts";
+import type { Start } from "../../protocol/commands.ts";
 import type { LossReason } from "../../protocol/frames.ts";
-import { parseId } from "../../protocol/position.ts";
 import { authorise } from "../../session/publisher.ts";
 import { Session, type SessionContext } from "../../session/session.ts";
 import type { Begun } from "../../session/subscriptions.ts";
 import { type AdmissionRules, admit, checkAgain } from "../admission.ts";
-import type { Answer, Opening } from "../http/answer.ts";
+import { type Answer, NO_CONTENT, type Opening } from "../http/answer.ts";
 import type { Request } from "../http/http.ts";
-import { numberIn, type RequestHead } from "../request.ts";
+import type { RequestHead } from "../request.ts";
+import { type Beginning, beginningOfChannel, beginningOfMany, isStopped } from "./beginning.ts";
 import { controlBlock, retry } from "./blocks.ts";
-import { SseConnection, type SseContext, type Track } from "./connection.ts";
-import { ChannelTrack, CursorTrack } from "./tracks.ts";
+import { SseConnection, type SseContext } from "./connection.ts";
 
 export interface SseOptions extends SseContext {
   readonly rules: AdmissionRules;
@@ -26,15 +23,6 @@ export interface SseOptions extends SseContext {
   resumed(result: "resumed" | LossReason): void;
   connectionId(): string;
 }
-
-/** Where a stream begins in each of its channels, undefined: now; and how it writes where it has come to. */
-interface Way {
-  readonly starts: readonly (Start | undefined)[];
-  readonly track: Track;
-}
-
-/** Channels of one stream: each has its place in every id. */
-const MAX_CHANNELS = 100;
 
 const HEADERS = {
   "content-type": "text/event-stream",
@@ -61,40 +49,22 @@ export class Sse {
 
   /** One channel: the id of a block is its event's. @throws {RequestError} */
   ofChannel(request: Request, channel: string): Promise<Answer | Opening> {
-    return this.#answer(request, [channel], (id) => {
-      if (id === undefined) return { starts: last(request.head, [channel]), track: new ChannelTrack() };
-      const since = parseId(id);
-      if (!since) throw new RequestError("bad_since", "`Last-Event-ID` is the id of an event", { channel });
-      return { starts: [{ since }], track: new ChannelTrack(since) };
-    });
+    return this.#answer(request, () => beginningOfChannel(request.head, channel));
   }
 
   /** `?channel=…`, many times: the id of a block is a cursor over all of them. @throws {RequestError} */
   ofMany(request: Request): Promise<Answer | Opening> {
-    const { head } = request;
-    const channels = [...new Set(head.query.getAll("channel"))];
-    return this.#answer(request, channels, (id) => {
-      const wrong = channels.length === 0 || channels.length > MAX_CHANNELS;
-      if (wrong) throw new RequestError("bad_frame", `query \`channel\`: 1 to ${MAX_CHANNELS} channels`);
-      if (!channels.every(isChannel)) throw new RequestError("bad_channel");
-      return {
-        starts: id === undefined ? last(head, channels) : startsOf(id, channels),
-        track: new CursorTrack(channels, id),
-      };
-    });
+    return this.#answer(request, () => beginningOfMany(request.head));
   }
 
-  async #answer(
-    request: Request,
-    channels: readonly string[],
-    wayFrom: (id: string | undefined) => Way,
-  ): Promise<Answer | Opening> {
+  async #answer(request: Request, begin: () => Beginning): Promise<Answer | Opening> {
     try {
       const { head } = request;
-      const way = wayFrom(lastEventId(head));
+      if (isStopped(head)) return NO_CONTENT;
+      const beginning = begin();
       const identity = await admit(head, this.#options.rules);
       if (!identity) throw new RequestError("token_missing");
-      return await this.#open(request, identity, channels, way);
+      return await this.#open(request, identity, beginning);
     } catch (error) {
       if (!(error instanceof RequestError)) throw error;
       this.#options.refused(error.code);
@@ -106,8 +76,7 @@ export class Sse {
   async #open(
     { head, aborted }: Request,
     identity: Identity,
-    channels: readonly string[],
-    { starts, track }: Way,
+    { channels, starts, track }: Beginning,
   ): Promise<Answer | Opening> {
     const { session: context, rules } = this.#options;
     checkAgain(rules, identity);
@@ -161,30 +130,4 @@ export class Sse {
     const { min, max } = this.#options.reconnectMs;
     return randomInt(min, max + 1);
   }
-}
-
-/** The header is a browser's that comes back; the query is for whoever cannot set one. */
-function lastEventId({ lastEventId, query }: RequestHead): string | undefined {
-  return lastEventId || query.get("last_event_id") || undefined;
-}
-
-/** `?last=…` of a client that has no id: so many of the last events of each. @throws {RequestError} bad_limit */
-function last({ query }: RequestHead, channels: readonly string[]): (Start | undefined)[] {
-  const number = numberIn(query, "last");
-  if (number === undefined) return [];
-  const starts = channels.map((channel) => subscriptionOf({ channel, last: number }).start);
-  if (Number(number) * channels.length > MAX_LIMIT)
-    throw new RequestError("bad_limit", `\`last\` times the channels is at most ${MAX_LIMIT}`);
-  return starts;
-}
-
-/** @throws {RequestError} bad_since */
-function startsOf(id: string, channels: readonly string[]): (Start | undefined)[] {
-  const marks = parseCursor(id, channels);
-  if (!marks)
-    throw new RequestError(
-      "bad_since",
-      "`Last-Event-ID` is the id of an event of a stream of these channels",
-    );
-  return marks.map((mark) => mark && { mark });
 }

@@ -4,7 +4,7 @@ import type { LossReason } from "../../protocol/frames.ts";
 import type { Position } from "../../protocol/position.ts";
 import type { DeliveryCounts } from "../counts.ts";
 import type { Queues } from "../queues.ts";
-import { eventBlock, lostBlock } from "./blocks.ts";
+import { blockFor, eventBlock, lostBlock } from "./blocks.ts";
 import type { SseConnection, Streams } from "./connection.ts";
 
 /** The way of events to event streams: what is the same for all is encoded once, and each is written once a turn. */
@@ -50,9 +50,17 @@ export class SseStreams implements Edge, Streams {
     if (!here) return;
     const block = eventBlock(event);
     let bytes = 0;
-    const { size } = here;
-    for (const connection of here) bytes += connection.deliver(block);
-    this.handOnEvents(size, bytes);
+    let delivered = 0;
+    for (const connection of here) {
+      if (connection.id === event.except) {
+        const own = blockFor(event, connection.id);
+        if (own) connection.deliver(own);
+        continue;
+      }
+      bytes += connection.deliver(block);
+      delivered++;
+    }
+    this.handOnEvents(delivered, bytes);
   }
 
   lost(channel: string, position: Position | undefined, reason: LossReason): void {
