@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { environmentName, OPTIONS, type OptionName } from "../src/config/options.ts";
 import { CODES, type Code, type CodeRow, RequestError, shouldReconnect } from "../src/protocol/codes.ts";
 
 const rows = Object.entries(CODES) as [Code, CodeRow][];
@@ -46,6 +47,16 @@ describe("the table of codes", () => {
       expect(title, code).toMatch(/^[A-Z].*[^.]$/);
       expect(cure, code).toMatch(/[.`]$/);
     }
+  });
+});
+
+describe("the variables of a code", () => {
+  const variables = new Set((Object.keys(OPTIONS) as OptionName[]).map(environmentName));
+
+  it.each(rows)("%s: are options, and all that its cure speaks of", (_code, { cure, keys = [] }) => {
+    expect(keys.filter((key) => !variables.has(key))).toEqual([]);
+    const named = cure.match(/TIDEGATE_[A-Z_]*[A-Z]/g) ?? [];
+    expect(named.filter((key) => !keys.includes(key))).toEqual([]);
   });
 });
 

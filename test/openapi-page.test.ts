@@ -70,7 +70,7 @@ describe("the entries of codes", () => {
     const unmet = codeEntries().filter(
       ({ operations, commands }) => operations.length + commands.length === 0,
     );
-    const connection = ["disconnected", "auth_timeout", "slow", "no_pong", "shutting_down"];
+    const connection = ["auth_timeout", "no_pong"];
     const anywhere = ["unknown_type", "not_found", "method_not_allowed"];
     expect(unmet.map(({ code }) => code).sort()).toEqual([...connection, ...anywhere].sort());
   });

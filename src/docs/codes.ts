@@ -1,6 +1,7 @@
 import { CODES, type Code, type CodeRow } from "../protocol/codes.ts";
 import { EXCHANGES } from "./exchanges.ts";
-import { OPERATIONS } from "./operations.ts";
+import { ANY_REQUEST, type Operation } from "./operations/operation.ts";
+import { OPERATIONS } from "./operations/operations.ts";
 
 /** What there is to say of a code. */
 export interface CodeEntry {
@@ -14,7 +15,9 @@ export interface CodeEntry {
   /** Undefined: it ends no connection. */
   readonly close: number | undefined;
   readonly temporary: boolean;
-  /** The operations, by their ids, and the commands that it may answer. */
+  /** Any request may be answered with it. */
+  readonly anywhere: boolean;
+  /** The operations, by their ids, and the commands that it may answer, be it within an answer of success. */
   readonly operations: readonly string[];
   readonly commands: readonly string[];
 }
@@ -22,18 +25,23 @@ export interface CodeEntry {
 /** Every code, in the order of their table. */
 export function codeEntries(): CodeEntry[] {
   return (Object.entries(CODES) as [Code, CodeRow][]).map(
-    ([code, { title, cure, status, close, temporary }]) => ({
+    ([code, { title, cure, keys = [], status, close, temporary }]) => ({
       code,
       cause: title,
       cure,
-      keys: [...new Set(cure.match(/TIDEGATE_[A-Z_]*[A-Z]/g) ?? [])],
+      keys,
       status,
       close,
       temporary,
-      operations: OPERATIONS.filter(({ errors }) => errors.includes(code)).map(({ id }) => id),
+      anywhere: ANY_REQUEST.includes(code),
+      operations: OPERATIONS.filter((operation) => codesOf(operation).includes(code)).map(({ id }) => id),
       commands: Object.entries(EXCHANGES)
         .filter(([, { errors }]) => errors.includes(code))
         .map(([name]) => name),
     }),
   );
+}
+
+function codesOf({ errors, answers }: Operation): readonly Code[] {
+  return [...errors, ...answers.flatMap(({ within = [] }) => within)];
 }

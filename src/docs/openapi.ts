@@ -1,17 +1,24 @@
-import { CODES, type Code, type CodeRow } from "../protocol/codes.ts";
+import { CODES, type Code, statusOf } from "../protocol/codes.ts";
 import { Problem } from "../schema/http.ts";
 import { Components } from "./components.ts";
-import { GROUPS, OPERATIONS, type Operation, type OperationAnswer, type Parameter } from "./operations.ts";
+import {
+  ANY_REQUEST,
+  GROUPS,
+  type Operation,
+  type OperationAnswer,
+  type Parameter,
+} from "./operations/operation.ts";
+import { OPERATIONS } from "./operations/operations.ts";
 
 type Json = Record<string, unknown>;
 
 const DESCRIPTION = `What backends and clients call over HTTP. What is said over a WebSocket is in the AsyncAPI document, \`/asyncapi.json\`; both are shown at \`/docs\`.
 
-Errors are RFC 9457 \`application/problem+json\`: decide by \`code\`. A temporary one comes with \`Retry-After\`, in seconds. Beside the codes of each operation there are \`not_found\` (404), \`method_not_allowed\` (405, with \`Allow\`) and \`internal\` (500).
+Errors are RFC 9457 \`application/problem+json\`: decide by \`code\`. A temporary one comes with \`Retry-After\`, in seconds. Beside the codes of each operation there are \`not_found\` (404), \`method_not_allowed\` (405, with \`Allow\`) and \`internal\` (500). Balancers in front answer 400, 404, 405, 411, 413, 429 or 503 by themselves, and a node 431, without a problem: go by the status then.
 
-Each answer has an \`X-Request-Id\`: the request's own, if that is 1–128 of \`A–Z a–z 0–9 _ . : -\`, or a new one. The node's log has it too. Any \`GET\` may be a \`HEAD\`.
+Each answer but a 101 has an \`X-Request-Id\`: the request's own, if that is 1–128 of \`A–Z a–z 0–9 _ . : -\`, or a new one. The node's log has it too. Any \`GET\` but \`/ws\` may be a \`HEAD\`.
 
-A body has a \`Content-Length\`, and at most TIDEGATE_MAX_FRAME_BYTES bytes.`;
+A body has a \`Content-Length\` (behind HAProxy 411 otherwise), and at most TIDEGATE_MAX_FRAME_BYTES bytes; a batch has 1 MiB at most. New codes may come: treat one that you do not know by its status.`;
 
 /** The OpenAPI 3.1 document. @param version of the gateway */
 export function openApi(version: string): Json {
@@ -32,12 +39,18 @@ export function openApi(version: string): Json {
     },
     servers: [{ url: "/", description: "Where this document came from." }],
     tags: Object.entries(GROUPS).map(([name, description]) => ({ name, description })),
-    security: [{ bearer: [] }, { token: [] }],
+    security: ANY_TOKEN,
     paths,
-    components: { securitySchemes: SECURITY, schemas: sorted(components.schemas) },
+    components: {
+      securitySchemes: SECURITY,
+      responses: { Problem: anyProblem(problem) },
+      schemas: sorted(components.schemas),
+    },
   };
 }
 
+/** The one or the other. */
+const ANY_TOKEN = [{ bearer: [] }, { token: [] }];
 const SECURITY = {
   bearer: {
     type: "http",
@@ -61,7 +74,7 @@ function describe(operation: Operation, components: Components, problem: Json): 
     tags: [group],
     summary,
     description,
-    ...(token ? {} : { security: id === "connect" ? [{}, { bearer: [] }, { token: [] }] : [] }),
+    ...(token !== "required" && { security: token === "optional" ? [{}, ...ANY_TOKEN] : [] }),
     ...(parameters.length > 0 && { parameters: parameters.map((one) => parameter(one, components)) }),
     ...(body && {
       requestBody: { required: true, content: { "application/json": { schema: components.refer(body) } } },
@@ -69,27 +82,44 @@ function describe(operation: Operation, components: Components, problem: Json): 
     responses: {
       ...Object.fromEntries(answers.map((answer) => [answer.status, success(answer, components)])),
       ...problems(errors, problem),
+      default: { $ref: "#/components/responses/Problem" },
     },
   };
 }
 
-function parameter({ name, in: place, schema, required, repeated }: Parameter, components: Components): Json {
-  const of = components.referPlainly(schema);
+function parameter({ name, in: place, schema, required }: Parameter, components: Components): Json {
   return {
     name,
     in: place,
     required: required ?? false,
     description: (schema as { description?: string }).description,
-    schema: repeated ? { type: "array", items: of, ...(required && { minItems: 1, maxItems: 100 }) } : of,
+    schema: components.referPlainly(schema),
   };
 }
 
-function success({ description, content = {} }: OperationAnswer, components: Components): Json {
+function success(answer: OperationAnswer, components: Components): Json {
+  const { content = {}, within } = answer;
+  const description = within
+    ? `${answer.description} Within: ${within.map((code) => `\`${code}\``).join(", ")}.`
+    : answer.description;
   const bodies = Object.entries(content).map(([type, schema]) => [
     type,
     { schema: components.refer(schema) },
   ]);
   return { description, ...(bodies.length > 0 && { content: Object.fromEntries(bodies) }) };
+}
+
+/** What no operation lists: what any request may be answered with, and what comes with a later version. */
+function anyProblem(problem: Json): Json {
+  return {
+    description: ANY_REQUEST.map((code) => `\`${code}\`: ${CODES[code].title}.`).join(" "),
+    content: problemContent(ANY_REQUEST, problem),
+  };
+}
+
+function problemContent(codes: readonly Code[], problem: Json): Json {
+  const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }]));
+  return { "application/problem+json": { schema: problem, examples } };
 }
 
 /** By status, with an example for each code. */
@@ -104,20 +134,10 @@ function problems(errors: readonly Code[], problem: Json): Json {
         {
           description: codes.map((code) => `\`${code}\`: ${CODES[code].title}.`).join(" "),
           ...headersOf(status, codes),
-          content: {
-            "application/problem+json": {
-              schema: problem,
-              examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
-            },
-          },
+          content: problemContent(codes, problem),
         },
       ]),
   );
-}
-
-/** The status of a problem. */
-export function statusOf(code: Code): number {
-  return (CODES[code] as CodeRow).status ?? 400;
 }
 
 function exampleOf(code: Code): Json {

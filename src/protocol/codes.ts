@@ -5,7 +5,8 @@
  * `close`      the WebSocket close code when it ends a connection; the range tells a client what to do:
  *              4000–4499 come back, 4500–4999 do not
  * `temporary`  whether the same request can succeed later without being changed
- * `title`      what happened; `cure` what to do about it, with the configuration key where there is one
+ * `title`      what happened; `cure` what to do about it
+ * `keys`       the variables of the configuration that decide about it; none when nothing configures it
  */
 export interface CodeRow {
   readonly status?: number;
@@ -13,6 +14,7 @@ export interface CodeRow {
   readonly temporary: boolean;
   readonly title: string;
   readonly cure: string;
+  readonly keys?: readonly string[];
 }
 
 export const CODES = {
@@ -22,6 +24,7 @@ export const CODES = {
     temporary: false,
     title: "No token was given",
     cure: "Send `Authorization: Bearer …`, or on a WebSocket the subprotocol `bearer.<token>` or an `auth` frame.",
+    keys: ["TIDEGATE_TOKEN_COOKIE"],
   },
   token_invalid: {
     status: 401,
@@ -29,6 +32,13 @@ export const CODES = {
     temporary: false,
     title: "The token was not accepted",
     cure: "The node's log names the rule. Keys: TIDEGATE_JWT_SECRET, TIDEGATE_JWT_PUBLIC_KEY, TIDEGATE_JWKS_URL, TIDEGATE_JWT_ISSUER, TIDEGATE_JWT_AUDIENCE.",
+    keys: [
+      "TIDEGATE_JWT_SECRET",
+      "TIDEGATE_JWT_PUBLIC_KEY",
+      "TIDEGATE_JWKS_URL",
+      "TIDEGATE_JWT_ISSUER",
+      "TIDEGATE_JWT_AUDIENCE",
+    ],
   },
   token_expired: {
     status: 401,
@@ -57,12 +67,14 @@ export const CODES = {
     temporary: true,
     title: "The token cannot be checked right now",
     cure: "The key server of TIDEGATE_JWKS_URL did not answer, or the node, just started, could not read the revocations from Redis (its log says why; the ACL in README.md has the rights that it needs); try again.",
+    keys: ["TIDEGATE_JWKS_URL", "TIDEGATE_REDIS_URL"],
   },
   auth_timeout: {
     close: 4408,
     temporary: true,
     title: "The connection did not authenticate in time",
     cure: "Send `auth` as the first frame, within TIDEGATE_AUTH_TIMEOUT.",
+    keys: ["TIDEGATE_AUTH_TIMEOUT"],
   },
   auth_required: {
     temporary: false,
@@ -79,13 +91,15 @@ export const CODES = {
     temporary: false,
     title: "The Origin of this request is not allowed",
     cure: "Add the origin, exactly as the browser sends it, to TIDEGATE_ALLOWED_ORIGINS.",
+    keys: ["TIDEGATE_ALLOWED_ORIGINS"],
   },
   // what you may do
   forbidden: {
     status: 403,
     temporary: false,
     title: "No grant allows this",
-    cure: "`GET /v1/explain?action=…&channel=…` says what would allow it: the token's `channels` claim, or a rule in TIDEGATE_GRANTS.",
+    cure: "`GET /v1/explain?action=…&channel=…` says what would allow it: the token's `channels` claim, or a rule in TIDEGATE_GRANTS. For what concerns others (users, revocations, the list of channels, deleting a history) it is the token's `admin` claim.",
+    keys: ["TIDEGATE_GRANTS"],
   },
   reserved_channel: {
     status: 403,
@@ -104,7 +118,8 @@ export const CODES = {
     status: 400,
     temporary: false,
     title: "The JSON is nested too deeply, or has too many keys",
-    cure: "Send it flatter, or as a string. The limits are TIDEGATE_MAX_JSON_DEPTH and TIDEGATE_MAX_JSON_KEYS.",
+    cure: "Send it flatter, or as a string. The limits are TIDEGATE_MAX_JSON_DEPTH and TIDEGATE_MAX_JSON_KEYS; the body of a revocation is flat.",
+    keys: ["TIDEGATE_MAX_JSON_DEPTH", "TIDEGATE_MAX_JSON_KEYS"],
   },
   unknown_type: {
     temporary: false,
@@ -115,7 +130,8 @@ export const CODES = {
     status: 501,
     temporary: false,
     title: "This node does not offer that feature",
-    cure: "`welcome.features` lists what is there.",
+    cure: "The channel keeps no history (TIDEGATE_HISTORY) or has no presence (TIDEGATE_PRESENCE); `welcome.features` lists what the node has at all.",
+    keys: ["TIDEGATE_HISTORY", "TIDEGATE_PRESENCE"],
   },
   bad_since: {
     status: 400,
@@ -127,7 +143,7 @@ export const CODES = {
     status: 400,
     temporary: false,
     title: "The number of events is out of bounds",
-    cure: "An integer from 1 to 1000.",
+    cure: "An integer from 1 to 1000; of an event stream `last` times its channels is no more either.",
   },
   bad_key: {
     status: 400,
@@ -146,6 +162,7 @@ export const CODES = {
     temporary: false,
     title: "The history does not reach back to this event",
     cure: "Read it without `since`. How much is kept says TIDEGATE_HISTORY.",
+    keys: ["TIDEGATE_HISTORY"],
   },
   bad_channel: {
     status: 400,
@@ -162,14 +179,15 @@ export const CODES = {
     status: 400,
     temporary: false,
     title: "The event is malformed",
-    cure: "`type` matches `[A-Za-z][A-Za-z0-9_.:-]{0,63}` and is not a control word; `data` is required.",
+    cure: "`type` matches `[A-Za-z][A-Za-z0-9_.:-]{0,63}` and is not a control word; `data` (or, over HTTP, `data_base64`) is required; the message names the field.",
   },
   too_big: {
     status: 413,
     close: 4509,
     temporary: false,
     title: "The frame, body or event is over the size limit",
-    cure: "Send less, or raise TIDEGATE_MAX_FRAME_BYTES.",
+    cure: "Send less, or raise TIDEGATE_MAX_FRAME_BYTES. A batch has 1 MiB at most, whatever that is.",
+    keys: ["TIDEGATE_MAX_FRAME_BYTES"],
   },
   not_found: {
     status: 404,
@@ -214,12 +232,14 @@ export const CODES = {
     temporary: true,
     title: "This node has as many connections as it may hold",
     cure: "Try again: the balancer picks another node. The limit is TIDEGATE_MAX_CONNECTIONS.",
+    keys: ["TIDEGATE_MAX_CONNECTIONS"],
   },
   handshake_rate: {
     status: 429,
     temporary: true,
     title: "This node accepts no more handshakes this second",
     cure: "Try again with jitter. The limit is TIDEGATE_HANDSHAKE_RATE.",
+    keys: ["TIDEGATE_HANDSHAKE_RATE"],
   },
   too_many_connections: {
     status: 429,
@@ -227,24 +247,28 @@ export const CODES = {
     temporary: true,
     title: "The user has as many connections as one user may",
     cure: "Close one first. The limit, for the whole fleet, is TIDEGATE_MAX_CONNECTIONS_PER_USER.",
+    keys: ["TIDEGATE_MAX_CONNECTIONS_PER_USER"],
   },
   too_many_revocations: {
     status: 503,
     temporary: true,
     title: "As many revocations are kept as may be",
     cure: "They end with TIDEGATE_REVOCATION_TIME, or at the `exp` that was given. One by `sub` stands for many by `jti`.",
+    keys: ["TIDEGATE_REVOCATION_TIME"],
   },
   too_many_channels: {
     status: 400,
     temporary: false,
     title: "The connection has as many subscriptions as it may hold",
     cure: "Unsubscribe first. The limit is TIDEGATE_MAX_CHANNELS_PER_CONNECTION.",
+    keys: ["TIDEGATE_MAX_CHANNELS_PER_CONNECTION"],
   },
   command_rate: {
     close: 4429,
     temporary: true,
     title: "The connection sends commands faster than it may",
     cure: "Slow down to `welcome.limits.commands_per_second` (TIDEGATE_COMMAND_RATE); each channel of a `subscribe` counts. A client that goes on is closed.",
+    keys: ["TIDEGATE_COMMAND_RATE"],
   },
   // the node's own state
   backplane_unavailable: {
@@ -252,6 +276,7 @@ export const CODES = {
     temporary: true,
     title: "The backplane (Redis) does not answer",
     cure: "Nothing was subscribed or confirmed as published; try again.",
+    keys: ["TIDEGATE_REDIS_URL", "TIDEGATE_BACKPLANE_GRACE"],
   },
   shutting_down: {
     status: 503,
@@ -259,18 +284,21 @@ export const CODES = {
     temporary: true,
     title: "This node is shutting down",
     cure: "Connect again: the balancer picks another node.",
+    keys: ["TIDEGATE_DRAIN_TIME"],
   },
   slow: {
     close: 4001,
     temporary: true,
     title: "The client reads more slowly than its channels speak",
-    cure: "Connect again and read faster, or subscribe to less. The limit is TIDEGATE_MAX_QUEUED_BYTES.",
+    cure: "Connect again and read faster, or subscribe to less. The limits are TIDEGATE_MAX_QUEUED_BYTES, and TIDEGATE_MAX_NODE_QUEUED_BYTES for all clients of a node.",
+    keys: ["TIDEGATE_MAX_QUEUED_BYTES", "TIDEGATE_MAX_NODE_QUEUED_BYTES"],
   },
   no_pong: {
     close: 4002,
     temporary: true,
     title: "A ping was not answered in time",
     cure: "Connect again. Intervals: TIDEGATE_HEARTBEAT, TIDEGATE_PONG_TIMEOUT.",
+    keys: ["TIDEGATE_HEARTBEAT", "TIDEGATE_PONG_TIMEOUT"],
   },
   internal: {
     status: 500,
@@ -282,6 +310,11 @@ export const CODES = {
 } as const satisfies Record<string, CodeRow>;
 
 export type Code = keyof typeof CODES;
+
+/** The HTTP status of a problem. */
+export function statusOf(code: Code): number {
+  return (CODES[code] as CodeRow).status ?? 400;
+}
 
 /** The codes that end a connection. */
 export type CloseReason = { [C in Code]: (typeof CODES)[C] extends { close: number } ? C : never }[Code];

@@ -78,6 +78,8 @@ export class CommandError extends RequestError {
 
 /** Channels in one `subscribe` frame. */
 export const MAX_CHANNELS_PER_FRAME = 1000;
+/** Channels of one event stream: each has its place in every id. */
+export const MAX_CHANNELS_PER_STREAM = 100;
 /** Events in one batch. */
 export const MAX_BATCH_EVENTS = 100;
 /** Events or members in one answer. */

@@ -9,7 +9,6 @@ import {
   MAX_USER_LENGTH,
 } from "../protocol/commands.ts";
 import { CONTROL_WORDS, EVENT_TYPE } from "../protocol/event.ts";
-import { EVENT_ID } from "../protocol/position.ts";
 import { TRACEPARENT } from "../protocol/traceparent.ts";
 
 /*
@@ -19,9 +18,15 @@ import { TRACEPARENT } from "../protocol/traceparent.ts";
  * `x-unit`      what a number counts
  * `x-error`     the code that answers a value that does not fit; `x-rule` the message, where it is not the code's title
  * `x-position`  a string whose digits are an integer up to 2^53-1
+ * `x-extensible-enum`  the values that there are; others may come, so that a client must not refuse them
  *
  * Lengths count UTF-16 units, as JavaScript does; patterns are read with the flag `u`.
  */
+
+/** Not `enum`, or a generated client breaks with the first value that is new. */
+export function extensible(values: readonly string[]) {
+  return { "x-extensible-enum": values, examples: values.slice(0, 1) };
+}
 
 /** Another description for what is said of it where it is used. */
 export function as<T extends object>(schema: T, description: string): T {
@@ -38,8 +43,8 @@ export const channel = Type.String({
 
 export const eventId = Type.String({
   title: "EventId",
-  // What `.` with the flag `s` is: the dialect of JSON Schema has no flags.
-  pattern: EVENT_ID.source,
+  // EVENT_ID without classes of Unicode, which the regular expressions of other languages do not have.
+  pattern: "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}:[0-9]{1,16}$",
   description:
     "A place in a channel's history, `<epoch>-<check>:<offset>`. Compare it for equality; the integer behind the last `:` (up to 2^53-1) rises by one with each event of the channel.",
   examples: ["43604441b0107ade-6b043420:42"],
@@ -168,10 +173,10 @@ export const user = Type.String({
   "x-error": "bad_frame",
 });
 
-export const code = Type.Unsafe<keyof typeof CODES>({
+export const code = Type.Unsafe<string>({
   title: "Code",
   type: "string",
-  enum: Object.keys(CODES),
+  ...extensible(Object.keys(CODES)),
   description:
     "What happened. New codes may come: treat an unknown one by its status or by the range of its close code.",
 });

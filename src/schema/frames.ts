@@ -6,6 +6,7 @@ import {
   code,
   connection,
   eventId,
+  extensible,
   message,
   milliseconds,
   number,
@@ -102,14 +103,13 @@ const Authenticated = frame(
 );
 
 /** Why what was missed cannot follow. */
-export const lossReason = Type.Enum(
-  ["trimmed", "forked", "history_lost", "no_history", "slow_backplane", "subscribed"],
-  {
-    title: "LossReason",
-    description:
-      "`trimmed`: it was kept, and is no more. `forked`: Redis went back in time, and what stands there is something else. `history_lost`: Redis has lost it, it was deleted, or the id is not one of this channel's. `no_history`: the channel keeps none. `slow_backplane`: Redis does not give it in time. `subscribed`: the connection is subscribed already, and has missed nothing.",
-  },
-);
+export const lossReason = Type.Unsafe<string>({
+  title: "LossReason",
+  type: "string",
+  ...extensible(["trimmed", "forked", "history_lost", "no_history", "slow_backplane", "subscribed"]),
+  description:
+    "`trimmed`: it was kept, and is no more. `forked`: Redis went back in time, and what stands there is something else. `history_lost`: Redis has lost it, it was deleted, or the id is not one of this channel's. `no_history`: the channel keeps none. `slow_backplane`: Redis does not give it in time. `subscribed`: the connection is subscribed already, and has missed nothing.",
+});
 
 const Subscribed = frame(
   "subscribed",
@@ -163,7 +163,7 @@ export const publishedFields = {
   id: Type.Optional(as(eventId, "The event's id. Missing on a channel that keeps no history.")),
   listeners,
   repeated: Type.Optional(
-    Type.Literal(true, { description: "The key was used for the same before: nothing was published now." }),
+    Type.Boolean({ description: "`true`: the key was used for the same before, nothing was published now." }),
   ),
 };
 
@@ -320,7 +320,7 @@ export const closeCode = Type.Integer({
 export const closeReason = Type.Unsafe<string>({
   title: "CloseReason",
   type: "string",
-  enum: CLOSING.map(([name]) => name),
+  ...extensible(CLOSING.map(([name]) => name)),
   description: "The code that ends a connection.",
 });
 

@@ -1,5 +1,4 @@
 import { Type } from "typebox";
-import { CODES, type CodeRow } from "../protocol/codes.ts";
 import { MAX_BATCH_EVENTS, MAX_USER_LENGTH } from "../protocol/commands.ts";
 import {
   as,
@@ -83,7 +82,9 @@ export const ConnectionsAnswer = Type.Object(
   {
     user,
     connections: number("connections", "Of the user, on all nodes."),
-    nodes: Type.Record(Type.String(), number("connections", "Of the user on this node."), {
+    nodes: Type.Unsafe<Record<string, number>>({
+      type: "object",
+      additionalProperties: number("connections", "Of the user on this node."),
       description: "By the node's name.",
     }),
   },
@@ -158,7 +159,7 @@ export const ExplainAnswer = Type.Union(
     Type.Object(
       {
         ...asked,
-        allowed: Type.Literal(true, { description: "They may." }),
+        allowed: Type.Boolean({ description: "`true`: they may." }),
         rule: Type.String({ description: "What says so, for people." }),
       },
       { title: "Allowed", description: "Allowed, and by what." },
@@ -166,7 +167,7 @@ export const ExplainAnswer = Type.Union(
     Type.Object(
       {
         ...asked,
-        allowed: Type.Literal(false, { description: "They may not." }),
+        allowed: Type.Boolean({ description: "`false`: they may not." }),
         reason: Type.String({ description: "Why not, for people." }),
         cure: Type.String({ description: "What would allow it, for people." }),
       },
@@ -188,9 +189,6 @@ export const ExplainAnswer = Type.Union(
   },
 );
 
-const rows: [string, CodeRow][] = Object.entries(CODES);
-const statuses = [...new Set(rows.map(([, { status = 400 }]) => status))].sort((a, b) => a - b);
-
 export const Problem = Type.Object(
   {
     type: Type.String({
@@ -198,9 +196,9 @@ export const Problem = Type.Object(
       description: "`urn:tidegate:problem:<code>`; `/docs#<code>` says more.",
     }),
     title: Type.String({ description: "What happened, for people: the same for every problem of its code." }),
-    status: Type.Unsafe<number>({
-      type: "integer",
-      enum: statuses,
+    status: Type.Integer({
+      minimum: 400,
+      maximum: 599,
       description: "The HTTP status.",
       "x-unit": "HTTP status",
     }),

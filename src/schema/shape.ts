@@ -6,7 +6,7 @@ import { isObject } from "../protocol/json.ts";
 import { parseId } from "../protocol/position.ts";
 
 /** Words that our schemas have beside those of JSON Schema (see fields.ts). */
-const WORDS = ["x-unit", "x-error", "x-rule"];
+const WORDS = ["x-unit", "x-error", "x-rule", "x-extensible-enum"];
 
 /** What a schema says of a value that does not fit. */
 interface Rule {

@@ -1,11 +1,13 @@
 import { once } from "node:events";
-import { type IncomingMessage, request } from "node:http";
+import { type Agent, type IncomingMessage, request } from "node:http";
 
 export interface Ask {
   readonly method: string;
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** One that keeps its connection. Default: a connection of its own. */
+  readonly agent?: Agent;
 }
 
 export interface Answered {
@@ -17,9 +19,9 @@ export interface Answered {
 }
 
 /** One request, whatever its headers are, and its answer; a handshake that is accepted is an answer too. */
-export async function ask({ method, url, headers, body }: Ask): Promise<Answered> {
+export async function ask({ method, url, headers, body, agent }: Ask): Promise<Answered> {
   const length = body === undefined ? {} : { "Content-Length": String(Buffer.byteLength(body)) };
-  const sent = request(url, { method, headers: { ...headers, ...length }, agent: false });
+  const sent = request(url, { method, headers: { ...headers, ...length }, agent: agent ?? false });
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     sent.on("response", resolve).on("upgrade", resolve).on("error", reject);
   });
@@ -32,7 +34,7 @@ export async function ask({ method, url, headers, body }: Ask): Promise<Answered
       status === 101 ? "" : await read(response, type === "text/event-stream" ? "\n\n" : undefined);
     return { status, type, headers: got, body: text };
   } finally {
-    sent.destroy();
+    if (!agent) sent.destroy();
   }
 }
 

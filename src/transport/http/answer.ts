@@ -1,4 +1,4 @@
-import { CODES, type Code, RequestError } from "../../protocol/codes.ts";
+import { CODES, type Code, RequestError, statusOf } from "../../protocol/codes.ts";
 import type { HttpResponse } from "../uws.ts";
 
 /** An HTTP response that is ready to be written. */
@@ -49,7 +49,7 @@ export function problemBody(error: RequestError, hints: boolean): Problem {
   return {
     type: `urn:tidegate:problem:${error.code}`,
     title: row.title,
-    status: "status" in row ? row.status : 400,
+    status: statusOf(error.code),
     code: error.code,
     ...(error.message === row.title ? {} : { detail: error.message }),
     ...(error.channel === undefined ? {} : { channel: error.channel }),

@@ -1,9 +1,9 @@
-import { isChannel } from "../../protocol/channel.ts";
 import { RequestError } from "../../protocol/codes.ts";
 import { MAX_LIMIT, type Start } from "../../protocol/commands.ts";
 import { moveCursor, parseCursor } from "../../protocol/cursor.ts";
 import { parseId } from "../../protocol/position.ts";
 import { last as lastSchema } from "../../schema/fields.ts";
+import { StreamParameters } from "../../schema/parameters.ts";
 import { shape } from "../../schema/shape.ts";
 import { numberIn, type RequestHead } from "../request.ts";
 import { STOP } from "./blocks.ts";
@@ -17,8 +17,7 @@ export interface Beginning {
   readonly track: Track;
 }
 
-/** Channels of one stream: each has its place in every id. */
-const MAX_CHANNELS = 100;
+const checkedStream = shape(StreamParameters);
 const checkedLast = shape(lastSchema);
 
 /** Whether it comes back from a stream that told it not to, as an `EventSource` does that nobody has closed. */
@@ -38,17 +37,13 @@ export function beginningOfChannel(head: RequestHead, channel: string): Beginnin
 
 /** @throws {RequestError} bad_frame, bad_channel, bad_since, bad_limit */
 export function beginningOfMany(head: RequestHead): Beginning {
-  const channels = channelsIn(head, "channel");
-  const isWrong = channels.length === 0 || channels.length > MAX_CHANNELS;
-  if (isWrong) throw new RequestError("bad_frame", `query \`channel\`: 1 to ${MAX_CHANNELS} channels`);
-  if (!channels.every(isChannel)) throw new RequestError("bad_channel");
-  const cursor = cursorIn(head, channels);
+  const { query } = head;
+  const each = (name: string) => [...new Set(query.getAll(name))];
+  const asked = { channel: each("channel"), previous_channel: each("previous_channel") };
+  const { channel: channels, previous_channel: previous = [] } = checkedStream(asked);
+  const cursor = cursorIn(head, previous, channels);
   const starts = cursor === undefined ? lastOf(head, channels) : startsOf(cursor, channels);
   return { channels, starts, track: new CursorTrack(channels, cursor) };
-}
-
-function channelsIn({ query }: RequestHead, name: string): string[] {
-  return [...new Set(query.getAll(name))];
 }
 
 /** The header is a browser's that comes back; the query is for whoever cannot set one. */
@@ -57,9 +52,12 @@ function lastEventId({ lastEventId, query }: RequestHead): string | undefined {
 }
 
 /** In the query it may be that of a stream of other channels, which are named beside it. @throws {RequestError} bad_since */
-function cursorIn(head: RequestHead, channels: readonly string[]): string | undefined {
+function cursorIn(
+  head: RequestHead,
+  previous: readonly string[],
+  channels: readonly string[],
+): string | undefined {
   const id = lastEventId(head);
-  const previous = channelsIn(head, "previous_channel");
   if (id === undefined || head.lastEventId || previous.length === 0) return id;
   const cursor = moveCursor(id, previous, channels);
   if (cursor === undefined)

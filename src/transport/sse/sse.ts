@@ -31,9 +31,14 @@ const HEADERS = {
   "x-accel-buffering": "no",
 };
 
-/** Whether a client asks for a stream where there is also something else to be had. */
-export function wantsStream({ accept }: RequestHead): boolean {
-  return accept !== undefined && /(^|,) *text\/event-stream *(;|,|$)/i.test(accept);
+/**
+ * Whether a client asks for a stream where there is also something else to be had. Who takes both, as clients do that are
+ * generated from the document, gets what ends.
+ */
+export function wantsStream({ accept = "" }: RequestHead): boolean {
+  return (
+    /(^|,) *text\/event-stream *(;|,|$)/i.test(accept) && !/(^|,) *application\/json *(;|,|$)/i.test(accept)
+  );
 }
 
 /**
