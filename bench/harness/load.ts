@@ -1,4 +1,5 @@
-import type { FromLoad, Job, ResultOf, ToLoad } from "../load/job.ts";
+import type { FromLoad, Job, ToLoad } from "../load/job.ts";
+import type { ResultOf } from "../load/result.ts";
 import { Child } from "./child.ts";
 import { LOAD_CORE } from "./cores.ts";
 import { LOAD } from "./paths.ts";

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { AvalancheJob, Returned, Target } from "./job.ts";
+import type { AvalancheJob, Target } from "./job.ts";
 import { Latencies } from "./latencies.ts";
 import { Publisher } from "./publisher.ts";
+import type { Returned } from "./result.ts";
 import { Returners } from "./returners.ts";
 import { Window } from "./window.ts";
 

@@ -1,8 +1,7 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { type FrameSink, pongFrame, readFrames, textFrame } from "./frames.ts";
+import { rawSocket } from "./raw-socket.ts";
 
-// One buffer for all sockets: a read is worked off before the next one begins, so nothing is allocated per read.
-const scratch = Buffer.allocUnsafe(256 * 1024);
 const HEADER_END = Buffer.from("\r\n\r\n");
 
 export interface ConnectionEvents {
@@ -32,20 +31,12 @@ export class Connection implements FrameSink {
   constructor(index: number, port: number, request: Buffer, events: ConnectionEvents) {
     this.index = index;
     this.#events = events;
-    this.#socket = connect({
+    this.#socket = rawSocket(
       port,
-      host: "127.0.0.1",
-      onread: {
-        buffer: scratch,
-        callback: (bytes) => {
-          this.#read(bytes);
-          return true;
-        },
-      },
-    });
-    this.#socket.write(request);
-    this.#socket.on("error", (error) => this.#end(error.message));
-    this.#socket.on("close", () => this.#end("closed"));
+      request,
+      (bytes) => this.#read(bytes),
+      (reason) => this.#end(reason),
+    );
   }
 
   send(text: string): void {
@@ -69,15 +60,14 @@ export class Connection implements FrameSink {
     this.#end(`close frame ${code}`);
   }
 
-  #read(bytes: number): void {
+  #read(bytes: Buffer): void {
     this.#nowMs = performance.now();
-    let buffer = scratch;
-    let end = bytes;
+    let buffer = bytes;
     if (this.#rest !== null) {
-      buffer = Buffer.concat([this.#rest, scratch.subarray(0, bytes)]);
-      end = buffer.length;
+      buffer = Buffer.concat([this.#rest, bytes]);
       this.#rest = null;
     }
+    const end = buffer.length;
     const at = this.#upgraded ? 0 : this.#readResponse(buffer, end);
     const done = this.#upgraded ? readFrames(buffer, at, end, this) : at;
     if (done < end) this.#rest = Buffer.from(buffer.subarray(done, end));

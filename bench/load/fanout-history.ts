@@ -1,8 +1,9 @@
 import { Crowd } from "./crowd.ts";
 import { FIRST_NUMBER } from "./events.ts";
 import { untilStill } from "./fanout.ts";
-import type { FanoutHistoryJob, FanoutHistoryResult } from "./job.ts";
+import type { FanoutHistoryJob } from "./job.ts";
 import { Publisher } from "./publisher.ts";
+import type { FanoutHistoryResult } from "./result.ts";
 import { Way } from "./way.ts";
 import { Window } from "./window.ts";
 

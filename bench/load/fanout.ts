@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crowd } from "./crowd.ts";
 import { FIRST_NUMBER } from "./events.ts";
-import type { FanoutJob, FanoutResult } from "./job.ts";
+import type { FanoutJob } from "./job.ts";
 import { Latencies } from "./latencies.ts";
 import { Publisher } from "./publisher.ts";
+import type { FanoutResult } from "./result.ts";
 import { Window } from "./window.ts";
 
 const STILL_MS = 5_000;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { exchange } from "./bare-tcp.ts";
-import type { HandshakeJob, HandshakeResult } from "./job.ts";
+import type { HandshakeJob } from "./job.ts";
+import type { HandshakeResult } from "./result.ts";
 import { tokenSigner } from "./token.ts";
 import { upgradeRequest } from "./upgrade-request.ts";
 import { Window } from "./window.ts";

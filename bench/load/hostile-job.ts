@@ -1,4 +1,5 @@
-import type { Target, Usage } from "./job.ts";
+import type { Target } from "./job.ts";
+import type { Usage } from "./result.ts";
 
 /** Fan-out in four turns, ABBA; the harness has the node attacked in the second and third. */
 export interface HostileNeighbourJob {

@@ -1,7 +1,8 @@
-import type { JitterJob, Returned, Target } from "./job.ts";
+import type { JitterJob, Target } from "./job.ts";
 import { Latencies } from "./latencies.ts";
 import { Publisher } from "./publisher.ts";
 import { random } from "./random.ts";
+import type { Returned } from "./result.ts";
 import { Returners } from "./returners.ts";
 import { Window } from "./window.ts";
 

@@ -1,8 +1,7 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { readNumber } from "./events.ts";
+import { rawSocket } from "./raw-socket.ts";
 
-// One buffer for all sockets: a read is worked off before the next one begins, so nothing is allocated per read.
-const scratch = Buffer.allocUnsafe(256 * 1024);
 const HEAD_END = Buffer.from("\r\n\r\n");
 const KEY = Buffer.from('"n":1');
 /** A key and the ten digits behind it. */
@@ -26,20 +25,12 @@ export class Listener {
 
   constructor(port: number, request: Buffer, events: ListenerEvents) {
     this.#events = events;
-    this.#socket = connect({
+    this.#socket = rawSocket(
       port,
-      host: "127.0.0.1",
-      onread: {
-        buffer: scratch,
-        callback: (bytes) => {
-          this.#read(scratch.subarray(0, bytes));
-          return true;
-        },
-      },
-    });
-    this.#socket.write(request);
-    this.#socket.on("error", (error) => this.#end(error.message));
-    this.#socket.on("close", () => this.#end("closed"));
+      request,
+      (bytes) => this.#read(bytes),
+      (reason) => this.#end(reason),
+    );
   }
 
   drop(): void {

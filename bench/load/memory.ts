@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Crowd } from "./crowd.ts";
-import type { MemoryJob, MemoryResult } from "./job.ts";
+import type { MemoryJob } from "./job.ts";
 import { residentBytes } from "./proc.ts";
+import type { MemoryResult } from "./result.ts";
 
 /** Resident memory of the server empty, with a crowd connected, and with further subscriptions on the same crowd. */
 export async function runMemory(job: MemoryJob, ready: () => Promise<void>): Promise<MemoryResult> {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import { channelName, FIRST_NUMBER, findNumber, readNumber } from "./events.ts";
-import type { RestartJob, RestartResult } from "./job.ts";
+import type { RestartJob } from "./job.ts";
+import type { RestartResult } from "./result.ts";
 import { tokenSigner } from "./token.ts";
 import { upgradeRequest } from "./upgrade-request.ts";
 

@@ -1,9 +1,10 @@
 import { Redis } from "ioredis";
 import { channelName, eventData, FIRST_NUMBER } from "./events.ts";
-import type { PublishCostJob, PublishCostResult, PublishWay } from "./job.ts";
+import type { PublishCostJob, PublishWay } from "./job.ts";
 import { machineBusyMicros } from "./proc.ts";
 import { RedisSocket } from "./redis-socket.ts";
 import { redisCommand } from "./resp.ts";
+import type { PublishCostResult } from "./result.ts";
 
 /** Each way's share of a round; short, so that what disturbs the machine disturbs all three alike. */
 const SLICE_MS = 250;

@@ -1,8 +1,9 @@
 import { exchange } from "./bare-tcp.ts";
 import { isAccepted, scratch } from "./handshakes.ts";
-import type { RefusedHandshakesJob, RefusedHandshakesResult } from "./job.ts";
+import type { RefusedHandshakesJob } from "./job.ts";
 import { Latencies } from "./latencies.ts";
 import { random } from "./random.ts";
+import type { RefusedHandshakesResult } from "./result.ts";
 import { tokenSigner } from "./token.ts";
 import { upgradeRequest } from "./upgrade-request.ts";
 import { Window } from "./window.ts";

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { FIRST_NUMBER } from "./events.ts";
-import type { RestartJob, RestartResult } from "./job.ts";
+import type { RestartJob } from "./job.ts";
 import { Latencies } from "./latencies.ts";
 import { Movers } from "./movers.ts";
 import { Publisher } from "./publisher.ts";
+import type { RestartResult } from "./result.ts";
 
 /** More than three drains take. */
 const LONGEST_MS = 300_000;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ResumeStormJob, ResumeStormResult, Target } from "./job.ts";
+import type { ResumeStormJob, Target } from "./job.ts";
 import { Publisher } from "./publisher.ts";
+import type { ResumeStormResult } from "./result.ts";
 import { Resumers } from "./resumers.ts";
 
 /** More than everything takes together. */

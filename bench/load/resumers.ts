@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import { channelName, findNumber, hasNumberAt, readId, readNumber } from "./events.ts";
-import type { ResumeStormJob, ResumeStormResult, Target } from "./job.ts";
+import type { ResumeStormJob, Target } from "./job.ts";
 import { Latencies } from "./latencies.ts";
 import { Ledger } from "./ledger.ts";
+import type { ResumeStormResult } from "./result.ts";
 import { tokenSigner } from "./token.ts";
 import { upgradeRequest } from "./upgrade-request.ts";
 

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import { channelName, findNumber, hasNumberAt, readId, readNumber } from "./events.ts";
-import type { Returned, Target } from "./job.ts";
+import type { Target } from "./job.ts";
 import { Ledger } from "./ledger.ts";
+import type { Returned } from "./result.ts";
 import { tokenSigner } from "./token.ts";
 import { upgradeRequest } from "./upgrade-request.ts";
 

@@ -2,7 +2,8 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { Connection, type ConnectionEvents } from "./connection.ts";
 import { channelName } from "./events.ts";
-import type { StormJob, StormResult } from "./job.ts";
+import type { StormJob } from "./job.ts";
+import type { StormResult } from "./result.ts";
 import { tokenSigner } from "./token.ts";
 import { upgradeRequest } from "./upgrade-request.ts";
 

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { channelName } from "./events.ts";
-import type { StreamsJob, StreamsResult } from "./job.ts";
+import type { StreamsJob } from "./job.ts";
 import { Listener, type ListenerEvents } from "./listener.ts";
 import { Publisher } from "./publisher.ts";
+import type { StreamsResult } from "./result.ts";
 import { tokenSigner } from "./token.ts";
 import { upgradeRequest } from "./upgrade-request.ts";
 import { Window } from "./window.ts";

@@ -1,5 +1,5 @@
-import type { Usage } from "./job.ts";
 import { Latencies } from "./latencies.ts";
+import type { Usage } from "./result.ts";
 import type { Window } from "./window.ts";
 
 /** What was published in one of the ways that take turns: its windows together. */

@@ -1,5 +1,6 @@
-import type { Target, Usage } from "./job.ts";
+import type { Target } from "./job.ts";
 import { cpuTime, machineBusyMicros } from "./proc.ts";
+import type { Usage } from "./result.ts";
 
 interface Mark {
   atMs: number;

@@ -1,22 +1,23 @@
 import { runLoad } from "../harness/load.ts";
 import type { Server } from "../harness/servers.ts";
-import type { Returned } from "../load/job.ts";
+import type { Returned } from "../load/result.ts";
 import { flagForeign, flagLateGenerator } from "./conditions.ts";
-import { type Bench, type Measure, measuring, type Row, repeat, startSubject } from "./row.ts";
+import {
+  type Bench,
+  DEFAULT_LIMITS,
+  type Measure,
+  measuring,
+  type Row,
+  repeat,
+  startSubject,
+} from "./row.ts";
 
 const SOCKETS = 5_000;
 const CHANNELS = 50;
 const EVENTS_PER_SECOND = 100;
 const MOST_P95_MS = 4_000;
 const DRAIN_MS = 25_000;
-/** The node's own limits, as by default. */
-const SETTINGS = {
-  TIDEGATE_HANDSHAKE_RATE: "2000",
-  TIDEGATE_MAX_CONNECTIONS: "15000",
-  TIDEGATE_MAX_CONNECTIONS_PER_USER: "100",
-  TIDEGATE_MAX_NODE_QUEUED_BYTES: "256MiB",
-  TIDEGATE_DRAIN_TIME: `${DRAIN_MS}ms`,
-};
+const SETTINGS = { ...DEFAULT_LIMITS, TIDEGATE_DRAIN_TIME: `${DRAIN_MS}ms` };
 
 /** How the node that has everybody goes, out of so many. */
 const FAULTS = {

@@ -1,4 +1,4 @@
-import type { FanoutResult, Usage } from "../load/job.ts";
+import type { FanoutResult, Usage } from "../load/result.ts";
 import type { Bench } from "./row.ts";
 
 const FULL = 0.95;

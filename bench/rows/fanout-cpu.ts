@@ -1,4 +1,4 @@
-import type { FanoutResult } from "../load/job.ts";
+import type { FanoutResult } from "../load/result.ts";
 import { flagFullCore, flagLateGenerator, noteConditions } from "./conditions.ts";
 import { compare, type FanoutPlan, fanout, type Measure, OFF_THE_TICK, type Row } from "./row.ts";
 

@@ -1,5 +1,5 @@
 import { runLoad } from "../harness/load.ts";
-import type { FanoutHistoryResult, WayResult } from "../load/job.ts";
+import type { FanoutHistoryResult, WayResult } from "../load/result.ts";
 import { flagFullCore, flagLateGenerator, noteUsage } from "./conditions.ts";
 import {
   type Bench,

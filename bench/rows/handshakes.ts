@@ -1,5 +1,5 @@
 import { runLoad } from "../harness/load.ts";
-import type { HandshakeResult } from "../load/job.ts";
+import type { HandshakeResult } from "../load/result.ts";
 import { noteUsage } from "./conditions.ts";
 import { compare, type Row } from "./row.ts";
 

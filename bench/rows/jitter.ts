@@ -1,8 +1,8 @@
 import { runLoad } from "../harness/load.ts";
 import type { Server } from "../harness/servers.ts";
-import type { Returned } from "../load/job.ts";
+import type { Returned } from "../load/result.ts";
 import { flagForeign, flagLateGenerator } from "./conditions.ts";
-import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
+import { type Bench, DEFAULT_LIMITS, measuring, type Row, repeat, startSubject } from "./row.ts";
 
 const NODES = 3;
 const SOCKETS = 10_000;
@@ -11,13 +11,6 @@ const EVENTS_PER_SECOND = 2;
 const ONLINE_MS = 15_000;
 const AWAY_MS = 2_000;
 const MOST_P99_MS = 4_500;
-/** The node's own limits, as by default. */
-const SETTINGS = {
-  TIDEGATE_HANDSHAKE_RATE: "2000",
-  TIDEGATE_MAX_CONNECTIONS: "15000",
-  TIDEGATE_MAX_CONNECTIONS_PER_USER: "100",
-  TIDEGATE_MAX_NODE_QUEUED_BYTES: "256MiB",
-};
 
 /** The bad mobile network of AnyCable's public benchmark, in its numbers. */
 export const jitter: Row = {
@@ -51,7 +44,7 @@ async function trial(bench: Bench): Promise<Returned> {
   const servers: Server[] = [];
   try {
     for (let index = 1; index <= NODES; index++)
-      servers.push(await startSubject(bench, { ...SETTINGS, TIDEGATE_NODE_ID: `node${index}` }));
+      servers.push(await startSubject(bench, { ...DEFAULT_LIMITS, TIDEGATE_NODE_ID: `node${index}` }));
     return await runLoad({
       task: "jitter",
       nodes: servers.map(({ target }) => target),

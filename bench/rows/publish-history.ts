@@ -1,6 +1,7 @@
 import { SERVER_CORE } from "../harness/cores.ts";
 import { runLoad } from "../harness/load.ts";
-import type { PublishCost, PublishCostResult, PublishWay } from "../load/job.ts";
+import type { PublishWay } from "../load/job.ts";
+import type { PublishCost, PublishCostResult } from "../load/result.ts";
 import { flagForeign } from "./conditions.ts";
 import { type Bench, type Measure, type Row, repeat, startSubject } from "./row.ts";
 

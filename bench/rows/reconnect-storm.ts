@@ -1,5 +1,5 @@
 import { runLoad } from "../harness/load.ts";
-import type { StormResult } from "../load/job.ts";
+import type { StormResult } from "../load/result.ts";
 import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
 
 const SOCKETS = 10_000;

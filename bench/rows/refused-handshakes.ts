@@ -1,5 +1,5 @@
 import { runLoad } from "../harness/load.ts";
-import type { RefusedHandshakesResult } from "../load/job.ts";
+import type { RefusedHandshakesResult } from "../load/result.ts";
 import { flagForeign } from "./conditions.ts";
 import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
 

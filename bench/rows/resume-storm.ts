@@ -1,7 +1,7 @@
 import { runLoad } from "../harness/load.ts";
 import { readCounter } from "../harness/metrics.ts";
 import type { Server } from "../harness/servers.ts";
-import type { ResumeStormResult } from "../load/job.ts";
+import type { ResumeStormResult } from "../load/result.ts";
 import { flagLateGenerator } from "./conditions.ts";
 import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
 

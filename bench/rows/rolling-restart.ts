@@ -3,7 +3,7 @@ import { type Haproxy, startBalancer } from "../harness/balancer.ts";
 import { runLoad } from "../harness/load.ts";
 import { hasTool } from "../harness/machine.ts";
 import type { Server, Settings } from "../harness/servers.ts";
-import type { RestartResult } from "../load/job.ts";
+import type { RestartResult } from "../load/result.ts";
 import { flagLateGenerator } from "./conditions.ts";
 import { type Bench, measuring, type Row, repeat, startSubject } from "./row.ts";
 

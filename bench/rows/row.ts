@@ -2,7 +2,8 @@ import { runLoad } from "../harness/load.ts";
 import { untilQuiet } from "../harness/quiet.ts";
 import type { Redis } from "../harness/redis.ts";
 import type { Server, Settings, StartServer } from "../harness/servers.ts";
-import type { FanoutJob, FanoutResult } from "../load/job.ts";
+import type { FanoutJob } from "../load/job.ts";
+import type { FanoutResult } from "../load/result.ts";
 
 /** Where a row runs. */
 export interface Bench {
@@ -17,6 +18,14 @@ export interface Bench {
   patienceMs: number;
   note(text: string): void;
 }
+
+/** A node's own, which a load of one user from one address would pass otherwise. */
+export const DEFAULT_LIMITS = {
+  TIDEGATE_HANDSHAKE_RATE: "2000",
+  TIDEGATE_MAX_CONNECTIONS: "15000",
+  TIDEGATE_MAX_CONNECTIONS_PER_USER: "100",
+  TIDEGATE_MAX_NODE_QUEUED_BYTES: "256MiB",
+} as const;
 
 /** One figure of both servers, a value per repetition, and the bar it is held against. */
 export interface Measure {

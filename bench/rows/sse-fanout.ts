@@ -1,6 +1,6 @@
 import { runLoad } from "../harness/load.ts";
 import { untilQuiet } from "../harness/quiet.ts";
-import type { StreamsResult } from "../load/job.ts";
+import type { StreamsResult } from "../load/result.ts";
 import { flagFullCore, flagLateGenerator, noteUsage } from "./conditions.ts";
 import { type Bench, type Measure, OFF_THE_TICK, type Row, startSubject, whatWasLost } from "./row.ts";
 
