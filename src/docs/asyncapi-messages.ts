@@ -3,6 +3,7 @@ import { COMMANDS } from "../schema/commands.ts";
 import { EVENTS, FRAMES } from "../schema/frames.ts";
 import type { Components } from "./components.ts";
 import type { CommandName, FrameName } from "./exchanges.ts";
+import { JSON_TYPE } from "./operations/operation.ts";
 
 type Json = Record<string, unknown>;
 
@@ -25,7 +26,6 @@ export const CORRELATION_IDS = {
   refOfBinary: { location: "$message.header#/ref", description: `${ABOUT_REF} Of a binary frame.` },
 } as const;
 
-export const JSON_TYPE = "application/json";
 const BYTES_TYPE = "application/octet-stream";
 
 /* By AsyncAPI each message of a channel fits exactly one of those that the channel has. */
@@ -91,7 +91,11 @@ function binaryFrame(summary: string, schema: TSchema): Message {
     summary,
     contentType: BYTES_TYPE,
     headers: schema,
-    payload: Type.Unsafe({ type: "string", format: "binary", description: "The bytes behind the JSON part." }),
+    payload: Type.Unsafe({
+      type: "string",
+      format: "binary",
+      description: "The bytes behind the JSON part.",
+    }),
     // As far as bytes can be shown in JSON: those with which an image begins.
     examples: examples.map((headers) => ({ headers, payload: "GIF89a" })),
     ...(hasRef(schema) && { correlationId: "refOfBinary" }),
@@ -99,7 +103,11 @@ function binaryFrame(summary: string, schema: TSchema): Message {
 }
 
 /** What a schema says of itself. @throws {Error} when it leaves out some of it */
-export function aboutOf(schema: TSchema): { title: string; description: string; examples: readonly unknown[] } {
+export function aboutOf(schema: TSchema): {
+  title: string;
+  description: string;
+  examples: readonly unknown[];
+} {
   const { title, description, examples } = schema as Json;
   if (typeof title !== "string" || typeof description !== "string" || !Array.isArray(examples))
     throw new Error(`${String(title)} has no title, description or examples`);

@@ -1,8 +1,10 @@
 import { type TSchema, Type } from "typebox";
 import { CONTROL_WORDS, EVENT_TYPE } from "../protocol/event.ts";
+import { TRACEPARENT } from "../protocol/traceparent.ts";
 import { as, data, eventId, publishedType, traceparent } from "../schema/fields.ts";
 import { EVENTS } from "../schema/frames.ts";
-import { aboutOf, JSON_TYPE, type Message } from "./asyncapi-messages.ts";
+import { aboutOf, type Message } from "./asyncapi-messages.ts";
+import { JSON_TYPE } from "./operations/operation.ts";
 
 /* What any client of Redis may publish: by PUBLISH, which keeps nothing, or by a function, which does what the API does. */
 
@@ -21,7 +23,7 @@ const PlainEvent = Type.Object(
     ),
     traceparent: Type.Optional(
       Type.String({
-        pattern: traceparent.pattern,
+        pattern: TRACEPARENT.source,
         description: "Where the event belongs in the publisher's trace (W3C Trace Context).",
       }),
     ),
@@ -29,7 +31,8 @@ const PlainEvent = Type.Object(
   },
   {
     title: "PlainEvent",
-    description: "An object with a string `type` and `data`, and no other keys than these, is delivered as that event.",
+    description:
+      "An object with a string `type` and `data`, and no other keys than these, is delivered as that event.",
     additionalProperties: false,
     examples: [{ type: "chat.message", data: { text: "hi" } }],
   },
@@ -38,7 +41,7 @@ const PlainEvent = Type.Object(
 const PlainPayload: TSchema = Type.Unsafe({
   title: "PlainPayload",
   description:
-    "Anything else is the data of an event of the type `message`: JSON as it is, what is not JSON as a string, what is not UTF-8 as bytes. An object with a reserved or malformed type, or a timestamp that is not RFC 3339, is such data too.",
+    "What is no `PlainEvent` is the data of an event of the type `message`: JSON as it is, what is not JSON as a string, what is not UTF-8 as bytes. An object with a reserved or malformed type, or a timestamp that is not RFC 3339, is such data too.",
   not: PlainEvent,
   examples: [{ text: "hi" }],
 });
@@ -70,8 +73,8 @@ const FunctionAnswer: TSchema = Type.Union([eventId, Type.Literal("")], {
 });
 
 export const REDIS_MESSAGES = {
-  plain: plain("Publish data, not kept", PlainPayload),
-  plainEvent: plain("Publish an event, not kept", PlainEvent),
+  plain: plain("PUBLISH: any payload", "Publish data, not kept", PlainPayload),
+  plainEvent: plain("PUBLISH: an event", "Publish an event, not kept", PlainEvent),
   kept: {
     title: "FCALL tidegate_publish",
     summary: "Publish an event that is kept",
@@ -79,7 +82,10 @@ export const REDIS_MESSAGES = {
       "`FCALL tidegate_publish 1 tidegate:<channel> <type> <data> [<key> [<traceparent>]]`. The payload is `<data>`, strict JSON in UTF-8, at most TIDEGATE_MAX_FRAME_BYTES.",
     contentType: JSON_TYPE,
     headers: FunctionArguments,
-    payload: as(data, "`<data>`: any JSON value. It reaches the subscribers exactly as it was written, byte for byte."),
+    payload: as(
+      data,
+      "`<data>`: any JSON value. It reaches the subscribers exactly as it was written, byte for byte.",
+    ),
     examples: [
       { headers: { type: "" }, payload: { text: "hi" } },
       { headers: { type: "order.paid", key: "order-7/created" }, payload: { order: 7 } },
@@ -95,10 +101,10 @@ export const REDIS_MESSAGES = {
   },
 } as const satisfies Readonly<Record<string, Message>>;
 
-function plain(summary: string, schema: TSchema): Message {
+function plain(title: string, summary: string, schema: TSchema): Message {
   const { description, examples } = aboutOf(schema);
   return {
-    title: schema === PlainPayload ? "PUBLISH: any payload" : "PUBLISH: an event",
+    title,
     summary,
     description: `${description} Not kept, without an id, delivered at most once.`,
     contentType: JSON_TYPE,

@@ -2,18 +2,19 @@ import { type TProperties, type TSchema, Type } from "typebox";
 import { as, eventId, milliseconds } from "../schema/fields.ts";
 import { EVENTS, Event } from "../schema/frames.ts";
 import { BLOCKS } from "../schema/stream.ts";
-import { aboutOf, JSON_TYPE, type Message } from "./asyncapi-messages.ts";
+import { aboutOf, type Message } from "./asyncapi-messages.ts";
 import { cursor } from "./operations/events.ts";
+import { JSON_TYPE } from "./operations/operation.ts";
 
 /*
  * Blocks of an event stream: their payload is what `data:` has, their headers are the lines beside it. By `event:` each is
  * told from all others.
  */
 
-/** Every form of a block of the gateway's own. The one of `$closing` has two: how its end is announced, and that it ends. */
 const [announced, ended] = BLOCKS.$closing.anyOf;
 const retry = Type.Optional(milliseconds("When to come back. An `EventSource` does so by itself."));
 
+/** Every block of the gateway's own, in each of its forms: `$closing` says that the stream will end, or that it does. */
 export const BLOCK_MESSAGES: Readonly<Record<string, Message>> = {
   streamWelcome: block("$welcome", "The stream begins", BLOCKS.$welcome),
   streamLost: block("$lost", "A channel has lost events", BLOCKS.$lost, {
@@ -24,7 +25,12 @@ export const BLOCK_MESSAGES: Readonly<Record<string, Message>> = {
       }),
     ),
   }),
-  streamClosing: block("$closing", "The stream will end: the node stops", announced, { retry }),
+  streamClosing: {
+    ...block("$closing", "The stream will end: the node stops", announced, { retry }),
+    title: "event: $closing, announced",
+    description:
+      "The stream will end, `grace` milliseconds from now: open the next one with the last `id:` and drop this one, or come back after its end.",
+  },
   streamEnded: block("$closing", "The stream ends here", ended, {
     id: Type.Optional(
       Type.Literal("stop", { description: "With a `code` of 4500 or more: nothing is to be had any more." }),
@@ -41,7 +47,7 @@ const eventName = Type.Unsafe<string>({
 
 const PUBLISHED: TSchema = Type.Unknown({
   title: "StreamData",
-  description: "What was published, byte for byte; bytes as `{\"data_base64\":\"AP8i\"}`.",
+  description: 'What was published, byte for byte; bytes as `{"data_base64":"AP8i"}`.',
   examples: [{ text: "hi" }],
 });
 
@@ -51,7 +57,8 @@ const EXAMPLE_ID = "43604441b0107ade-6b043420:42";
 export const CHANNEL_EVENT: Message = {
   title: "An event in a stream of one channel",
   summary: "An event of the channel",
-  description: "What was published is the whole payload; what else there is of the event are the lines beside it.",
+  description:
+    "What was published is the whole payload; what else there is of the event are the lines beside it.",
   contentType: JSON_TYPE,
   headers: head({
     event: eventName,
@@ -81,7 +88,12 @@ export const MANY_EVENT: Message = {
   })),
 };
 
-function block(event: keyof typeof BLOCKS, summary: string, schema: TSchema, more: TProperties = {}): Message {
+function block(
+  event: keyof typeof BLOCKS,
+  summary: string,
+  schema: TSchema,
+  more: TProperties = {},
+): Message {
   const { description, examples } = aboutOf(schema);
   return {
     title: `event: ${event}`,

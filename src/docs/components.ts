@@ -1,15 +1,21 @@
 import type { TSchema } from "typebox";
 import { channel, code, eventId, ref, user } from "../schema/fields.ts";
+import { cursor } from "./operations/events.ts";
 
 type Json = Record<string, unknown>;
 
 /** Of fields that are described anew where they are used. */
 const DESCRIPTIONS = new Map(
-  ([channel, eventId, ref, user, code] as TSchema[] as Json[]).map(({ title, description }) => [
+  ([channel, eventId, ref, user, code, cursor] as TSchema[] as Json[]).map(({ title, description }) => [
     title,
     description,
   ]),
 );
+
+/* The words of JSON Schema that hold schemas: one, a list, or one by each name. In all else no schema has a name. */
+const ONE = new Set(["items", "additionalProperties", "not"]);
+const LIST = new Set(["anyOf", "allOf", "oneOf"]);
+const BY_NAME = new Set(["properties", "patternProperties"]);
 
 /**
  * Gathers the schemas that have names, so that a document holds each once and points at it.
@@ -42,19 +48,16 @@ export class Components {
 
   #within(schema: Json): Json {
     return Object.fromEntries(
-      Object.entries(schema).map(([word, value]) => {
-        if (word === "properties" || word === "patternProperties") return [word, this.#each(value as Json)];
-        if (word === "items") return [word, this.refer(value as TSchema)];
-        if (word === "anyOf") return [word, (value as TSchema[]).map((one) => this.refer(one))];
-        return [word, value];
-      }),
+      Object.entries(schema).map(([word, value]) => [word, this.#behind(word, value)]),
     );
   }
 
-  #each(schemas: Json): Json {
-    return Object.fromEntries(
-      Object.entries(schemas).map(([name, schema]) => [name, this.refer(schema as TSchema)]),
-    );
+  #behind(word: string, value: unknown): unknown {
+    if (ONE.has(word) && typeof value === "object") return this.refer(value as TSchema);
+    if (LIST.has(word)) return (value as TSchema[]).map((one) => this.refer(one));
+    if (!BY_NAME.has(word)) return value;
+    const schemas = Object.entries(value as Record<string, TSchema>);
+    return Object.fromEntries(schemas.map(([name, one]) => [name, this.refer(one)]));
   }
 }
 

@@ -58,3 +58,13 @@ export const EXCHANGES: Readonly<Record<CommandName, Exchange>> = {
   },
   ping: { reply: "pong", errors: ["bad_frame", "too_complex", "command_rate"] },
 };
+
+/** What `FCALL tidegate_publish` may be refused with, as an error of Redis. */
+export const FUNCTION_ERRORS: readonly Code[] = [
+  "bad_channel",
+  "reserved_channel",
+  "bad_event",
+  "bad_key",
+  "key_reused",
+  "too_big",
+];

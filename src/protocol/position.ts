@@ -9,7 +9,7 @@ export interface Position {
 }
 
 /** What is no id of ours may still have the form of one: any text, `:` and digits. */
-export const EVENT_ID = /^(\P{Cc}{1,128}):(\d{1,16})$/u;
+const EVENT_ID = /^(\P{Cc}{1,128}):(\d{1,16})$/u;
 
 /** `<epoch>-<check>:<offset>` */
 export function formatId({ epoch, check, offset }: Position): string {

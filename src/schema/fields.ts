@@ -43,7 +43,7 @@ export const channel = Type.String({
 
 export const eventId = Type.String({
   title: "EventId",
-  // EVENT_ID without classes of Unicode, which the regular expressions of other languages do not have.
+  // As in protocol/position.ts, without classes of Unicode, which the regular expressions of other languages do not have.
   pattern: "^[^\\x00-\\x1f\\x7f-\\x9f]{1,128}:[0-9]{1,16}$",
   description:
     "A place in a channel's history, `<epoch>-<check>:<offset>`. Compare it for equality; the integer behind the last `:` (up to 2^53-1) rises by one with each event of the channel.",

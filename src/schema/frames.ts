@@ -38,7 +38,10 @@ const listeners = number("nodes", "How many nodes heard it.");
 
 /** Of a WebSocket and of an event stream. */
 export const welcomeFields = {
-  connection: as(connection, "The connection's name, as in the logs."),
+  connection: as(
+    connection,
+    "The connection's name, as in the logs and as `except` of a publish over HTTP takes it.",
+  ),
   node: Type.String({ description: "The node's name." }),
   user: Type.Union([user, Type.Null()], {
     description: "The token's `sub`; null until `auth`, and never in a stream.",

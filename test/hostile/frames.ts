@@ -1,4 +1,5 @@
 import { setTimeout as sleep, setImmediate as turn } from "node:timers/promises";
+import { isObject, parse } from "../../src/protocol/json.ts";
 import { OPCODE, type RawFrame, RawWebSocket } from "../support/raw.ts";
 
 /** What may be wrong with a frame. Without any of it: final, masked, the shortest length. */
@@ -109,13 +110,19 @@ async function fateOf(socket: RawWebSocket): Promise<Fate> {
   return "silent";
 }
 
+/** Of what is no JSON nothing. */
+function objectIn(payload: Buffer): Record<string, unknown> {
+  const value = parse(payload.toString());
+  return isObject(value) ? value : {};
+}
+
 function inShort({ opcode, payload }: RawFrame): string {
   if (opcode === OPCODE.pong) return `PONG ${payload.toString("hex")}`.trim();
   if (opcode === OPCODE.close) {
     const code = payload.length < 2 ? "" : payload.readUInt16BE(0);
     return `CLOSE ${code} ${payload.subarray(2)}`.trim();
   }
-  const { type, code, ref } = JSON.parse(payload.toString()) as Record<string, unknown>;
+  const { type = `opcode ${opcode}: ${payload.toString("hex")}`, code, ref } = objectIn(payload);
   if (ref === PROBE) return PROBE;
   return [type, code, ref].filter((part) => part !== undefined).join(" ");
 }

@@ -1,5 +1,5 @@
 import { codeLink, fieldTable, nameOf, type Schema, typeOf } from "./fields.ts";
-import { escaped, inline, link, pre, table } from "./html.ts";
+import { escaped, inline, link, paragraphs, pre, table } from "./html.ts";
 import type { Section } from "./section.ts";
 
 /** What of the AsyncAPI document the page shows. */
@@ -9,7 +9,8 @@ export interface AsyncApiDocument {
     Record<
       string,
       {
-        readonly address: string;
+        /** Missing: it has none of its own. */
+        readonly address?: string;
         readonly title: string;
         readonly description: string;
         readonly messages: object;
@@ -37,9 +38,10 @@ interface Operation {
 
 interface Message {
   readonly title: string;
-  readonly summary?: string;
+  readonly description: string;
+  readonly headers?: Schema;
   readonly payload: Schema;
-  readonly examples?: readonly { readonly payload: unknown }[];
+  readonly examples: readonly { readonly headers?: unknown; readonly payload: unknown }[];
 }
 
 export function messageAnchor(name: string): string {
@@ -50,23 +52,16 @@ const last = ({ $ref }: Reference) => $ref.slice($ref.lastIndexOf("/") + 1);
 
 /** Commands with what they are answered, and everything else that a WebSocket brings. */
 export function frameSections(document: AsyncApiDocument): Section {
-  const { webSocket } = document.channels;
-  const commands = Object.values(document.operations).filter(
-    ({ action, channel }) => action === "receive" && last(channel) === "webSocket",
-  );
-  const sent = Object.keys(webSocket?.messages ?? {}).filter(
-    (name) => !commands.some(({ messages }) => messages.some((one) => last(one) === name)),
-  );
-  const asked = commands.flatMap((operation) => operation.messages.map(last));
+  const { commands, frames } = document.channels;
+  const asked = Object.keys(commands?.messages ?? {});
+  const sent = Object.keys(frames?.messages ?? {});
   const html = [
-    `<p>${inline(document.info.description.split("\n\n")[1] ?? "")}</p>`,
-    `<p><code>${escaped(webSocket?.address ?? "")}</code> ${inline(webSocket?.description.split("\n")[0] ?? "")}</p>`,
+    paragraphs(document.info.description.split("\n\n").slice(1).join("\n\n")),
+    `<p><code>${escaped(commands?.address ?? "")}</code> ${inline(commands?.description ?? "")}</p>`,
     "<h3>Client to server</h3>",
-    ...commands.map((operation) =>
-      messageHtml(last(operation.messages[0] as Reference), "receive", document, operation),
-    ),
+    ...asked.map((name) => messageHtml(name, document)),
     "<h3>Server to client</h3>",
-    ...sent.map((name) => messageHtml(name, "send", document)),
+    ...sent.map((name) => messageHtml(name, document)),
   ];
   return {
     title: "WebSocket",
@@ -77,18 +72,18 @@ export function frameSections(document: AsyncApiDocument): Section {
 
 /** What event streams bring, and what Redis takes. */
 export function streamSections(document: AsyncApiDocument): Section {
-  const channels = Object.entries(document.channels).filter(([name]) => name !== "webSocket");
+  const channels = Object.entries(document.channels).filter(
+    ([name]) => name !== "commands" && name !== "frames",
+  );
   const names = [...new Set(channels.flatMap(([, { messages }]) => Object.keys(messages)))];
   const rows = channels.map(([, { address, title, description }]) => [
-    `<code class="name">${escaped(address)}</code>`,
+    address === undefined ? "–" : `<code class="name">${escaped(address)}</code>`,
     `${inline(title)}. ${inline(description)}`,
   ]);
   return {
     title: "Event streams and Redis",
     entries: names.map((name) => entry(name, document)),
-    html: `${table(["address", "what it is"], rows)}${names
-      .map((name) => messageHtml(name, name === "plain" ? "receive" : "send", document))
-      .join("\n")}`,
+    html: `${table(["address", "what it is"], rows)}${names.map((name) => messageHtml(name, document)).join("\n")}`,
   };
 }
 
@@ -96,28 +91,27 @@ function entry(name: string, { components }: AsyncApiDocument) {
   return { id: messageAnchor(name), label: escaped(components.messages[name]?.title ?? name) };
 }
 
-function messageHtml(
-  name: string,
-  action: Operation["action"],
-  { components }: AsyncApiDocument,
-  operation?: Operation,
-): string {
-  const message = components.messages[name] as Message;
-  const named = components.schemas[nameOf(message.payload) ?? ""];
-  const example = message.examples?.[0]?.payload;
-  const fields =
-    fieldTable(named ?? message.payload, components.schemas, action === "receive" ? "sent" : "received") ||
-    `<p>${typeOf(named ?? message.payload)}</p>`;
-  const replies = operation?.reply?.messages.map(last) ?? [];
+function messageHtml(name: string, { operations, components }: AsyncApiDocument): string {
+  const { title, description, headers, payload, examples } = components.messages[name] as Message;
+  const command = Object.values(operations).find(
+    ({ action, messages }) => action === "receive" && messages.some((one) => last(one) === name),
+  );
+  const shown = (schema: Schema) => {
+    const whole = components.schemas[nameOf(schema) ?? ""] ?? schema;
+    const fields = fieldTable(whole, components.schemas, command ? "sent" : "received");
+    return fields || `<p>${typeOf(whole)}${headers ? `: ${inline(whole.description ?? "")}` : ""}</p>`;
+  };
+  const [example] = examples;
+  const replies = (command?.reply?.messages ?? []).map(last);
   const reply = replies.map((one) =>
     link(messageAnchor(one), escaped(components.messages[one]?.title ?? one)),
   );
-  const errors = (operation?.["x-errors"] ?? []).map(codeLink);
+  const errors = (command?.["x-errors"] ?? []).map(codeLink);
   return `<article class="card" id="${messageAnchor(name)}">
-<h3><span class="method ${action}">${action === "receive" ? "→" : "←"}</span>${escaped(message.title)}</h3>
-<p>${inline(message.summary ?? named?.description ?? "")}</p>
-${fields}
-${example === undefined ? "" : pre(example)}
+<h3><span class="method ${command ? "receive" : "send"}">${command ? "→" : "←"}</span>${escaped(title)}</h3>
+<p>${inline(description)}</p>
+${headers ? `<h4>Headers</h4>${shown(headers)}<h4>Payload</h4>` : ""}${shown(payload)}
+${example === undefined ? "" : pre(headers ? example : example.payload)}
 ${reply.length > 0 ? `<p>Answered by ${reply.join(" or ")}. Errors: ${errors.join(" ")}</p>` : ""}
 </article>`;
 }
