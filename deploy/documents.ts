@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { asyncApi } from "../src/docs/asyncapi.ts";
+import { asyncApi } from "../src/docs/asyncapi/asyncapi.ts";
 import { openApi } from "../src/docs/openapi.ts";
 import { root } from "./local/process.ts";
 

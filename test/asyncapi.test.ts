@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { type TSchema, Type } from "typebox";
 import { beforeAll, describe, expect, it } from "vitest";
+import { EXCHANGES, FUNCTION_ERRORS } from "../src/docs/asyncapi/exchanges.ts";
 import { Components } from "../src/docs/components.ts";
-import { EXCHANGES, FUNCTION_ERRORS } from "../src/docs/exchanges.ts";
 import { CONTROL_WORDS } from "../src/protocol/event.ts";
 import type { ServerFrame } from "../src/protocol/frames.ts";
 import { COMMANDS } from "../src/schema/commands.ts";

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { type CodeEntry, codeEntries } from "../src/docs/codes.ts";
+import { elsewhere } from "../src/docs/page/codes.ts";
 import { CONTENT_SECURITY_POLICY, page } from "../src/docs/page/page.ts";
 import { CODES } from "../src/protocol/codes.ts";
 import { sharedStage } from "./support/servers.ts";
@@ -38,7 +39,8 @@ describe("/docs", () => {
     const links = [...html.matchAll(/ (?:href|src|action)="([^"]*)"/g)].map((match) => match[1] ?? "");
     expect(links.length).toBeGreaterThan(200);
     const outside = links.filter((link) => !link.startsWith("#"));
-    expect([...new Set(outside)].sort()).toEqual(["/asyncapi.json", "/openapi.json"]);
+    // Relative, so that they lead there behind a prefix too.
+    expect([...new Set(outside)].sort()).toEqual(["asyncapi.json", "openapi.json"]);
   });
 
   it("has an anchor for every code, and one for every link within it, each once", () => {
@@ -92,26 +94,22 @@ describe("docs/codes.md", () => {
     return codeEntries().map(entry).join("\n\n");
   }
 
-  function entry({
-    code,
-    cause,
-    cure,
-    keys,
-    status,
-    close: number,
-    temporary,
-    operations,
-    commands,
-  }: CodeEntry): string {
-    const list = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(", ") || "–";
+  function entry(one: CodeEntry): string {
+    const { code, cause, cure, keys, status, close: number, temporary, operations, commands } = one;
+    const list = (names: readonly string[]) => names.map((name) => `\`${name}\``).join(", ");
+    const met = [
+      ...(operations.length > 0 ? [`operations ${list(operations)}`] : []),
+      ...(commands.length > 0 ? [`commands ${list(commands)}`] : []),
+      ...elsewhere(one),
+    ];
     return [
       `## ${code}`,
       "",
       `- **Cause:** ${cause}.`,
       `- **Cure:** ${cure}`,
-      `- **Configuration:** ${list(keys)}`,
+      `- **Configuration:** ${list(keys) || "none"}`,
       `- **HTTP:** ${status ?? "–"}. **Close code:** ${number ?? "–"}. **Temporary:** ${temporary ? "yes" : "no"}.`,
-      `- **Met at:** operations ${list(operations)}; commands ${list(commands)}`,
+      `- **Met at:** ${met.join("; ")}`,
     ].join("\n");
   }
 

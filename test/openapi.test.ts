@@ -207,6 +207,9 @@ const SUCCEEDED: Readonly<Record<string, Change>> = {
   "connect 101": () => ({ headers: HANDSHAKE }),
   "readEvents text/event-stream": () => ({ headers: { Accept: "text/event-stream" } }),
   "readEvents 204": () => ({ headers: { Accept: "text/event-stream", "Last-Event-ID": "stop" } }),
+  "openapi 304": () => ({ headers: { "If-None-Match": "*" } }),
+  "asyncapi 304": () => ({ headers: { "If-None-Match": "*" } }),
+  "docs 304": () => ({ headers: { "If-None-Match": "*" } }),
   "follow 204": ({ query }) => ({ query: `${query}&last_event_id=stop` }),
 };
 

@@ -87,7 +87,7 @@ function banner(config: Config, { url, admin }: { url: string; admin: string }):
   Configure TIDEGATE_JWT_SECRET, TIDEGATE_JWT_PUBLIC_KEY or TIDEGATE_JWKS_URL for production.
 
   WebSocket   ${ws}
-  HTTP API    ${url}/v1
+  HTTP API    ${url}/v1  ${url}/docs
   admin       ${admin}/readyz  ${admin}/metrics
 
   A token for everything, valid for a day (more: npx tidegate token):
@@ -95,6 +95,8 @@ function banner(config: Config, { url, admin }: { url: string; admin: string }):
 
   Listen to channel chat-123 (with the WebSocket client wscat):
   npx wscat -c '${ws}?channel=chat-123' -s tidegate.v1 -s 'bearer.${token}'
+  or to its event stream:
+  curl -N '${url}/v1/channels/chat-123/events' -H 'Accept: text/event-stream' -H 'Authorization: Bearer ${token}'
 
   Publish to it from another terminal:
   curl -X POST ${url}/v1/channels/chat-123/events -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' -d '{"data":{"text":"Hello!"}}'

@@ -1,5 +1,5 @@
 import { CODES, type Code, type CodeRow } from "../protocol/codes.ts";
-import { EXCHANGES } from "./exchanges.ts";
+import { EXCHANGES, FUNCTION_ERRORS } from "./asyncapi/exchanges.ts";
 import { ANY_REQUEST, type Operation } from "./operations/operation.ts";
 import { OPERATIONS } from "./operations/operations.ts";
 
@@ -35,9 +35,10 @@ export function codeEntries(): CodeEntry[] {
       temporary,
       anywhere: ANY_REQUEST.includes(code),
       operations: OPERATIONS.filter((operation) => codesOf(operation).includes(code)).map(({ id }) => id),
-      commands: Object.entries(EXCHANGES)
-        .filter(([, { errors }]) => errors.includes(code))
-        .map(([name]) => name),
+      commands: [
+        ...Object.entries(EXCHANGES).flatMap(([name, { errors }]) => (errors.includes(code) ? [name] : [])),
+        ...(FUNCTION_ERRORS.includes(code) ? ["kept"] : []),
+      ],
     }),
   );
 }

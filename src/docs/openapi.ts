@@ -43,7 +43,9 @@ export function openApi(version: string): Json {
     paths,
     components: {
       securitySchemes: SECURITY,
+      headers: HEADERS,
       responses: { Problem: anyProblem(problem) },
+      examples: examples(),
       schemas: sorted(components.schemas),
     },
   };
@@ -57,7 +59,7 @@ const SECURITY = {
     scheme: "bearer",
     bearerFormat: "JWT",
     description:
-      "A JWT. Also taken from the cookie that TIDEGATE_TOKEN_COOKIE names; then `Origin` is mandatory.",
+      "A JWT. For a WebSocket also the subprotocol `bearer.<token>`, which browsers can do, or the frame `auth`. Also taken from the cookie that TIDEGATE_TOKEN_COOKIE names; then `Origin`, or `Sec-Fetch-Site: same-origin`, is mandatory.",
   },
   token: {
     type: "apiKey",
@@ -65,6 +67,18 @@ const SECURITY = {
     name: "token",
     description: "The same in the URL: last resort, since URLs end up in logs.",
   },
+};
+
+const text = (description: string) => ({ description, schema: { type: "string" } });
+const HEADERS = {
+  "X-Request-Id": text("The request's own, or a new one: the node's log has it too."),
+  "Retry-After": {
+    description: "Seconds after which to try again. With every problem that is temporary, and no other.",
+    schema: { type: "integer", minimum: 0, "x-unit": "seconds" },
+  },
+  "WWW-Authenticate": text("`Bearer`, with the kind of error if a token was given. With 401."),
+  Allow: text("The methods that the path takes. With 405."),
+  Upgrade: text("`websocket`. With 426."),
 };
 
 function describe(operation: Operation, components: Components, problem: Json): Json {
@@ -106,19 +120,24 @@ function success(answer: OperationAnswer, components: Components): Json {
     type,
     { schema: components.refer(schema) },
   ]);
-  return { description, ...(bodies.length > 0 && { content: Object.fromEntries(bodies) }) };
+  return {
+    description,
+    ...(answer.status !== 101 && headersOf(["X-Request-Id"])),
+    ...(bodies.length > 0 && { content: Object.fromEntries(bodies) }),
+  };
 }
 
 /** What no operation lists: what any request may be answered with, and what comes with a later version. */
 function anyProblem(problem: Json): Json {
   return {
     description: ANY_REQUEST.map((code) => `\`${code}\`: ${CODES[code].title}.`).join(" "),
+    ...headersOf(["X-Request-Id", "Retry-After", "Allow"]),
     content: problemContent(ANY_REQUEST, problem),
   };
 }
 
 function problemContent(codes: readonly Code[], problem: Json): Json {
-  const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }]));
+  const examples = Object.fromEntries(codes.map((code) => [code, { $ref: `#/components/examples/${code}` }]));
   return { "application/problem+json": { schema: problem, examples } };
 }
 
@@ -133,11 +152,17 @@ function problems(errors: readonly Code[], problem: Json): Json {
         status,
         {
           description: codes.map((code) => `\`${code}\`: ${CODES[code].title}.`).join(" "),
-          ...headersOf(status, codes),
+          ...headersOf(problemHeaders(status, codes)),
           content: problemContent(codes, problem),
         },
       ]),
   );
+}
+
+/** Of each code that a request is answered with: most answer many operations. */
+function examples(): Json {
+  const codes = new Set([...ANY_REQUEST, ...OPERATIONS.flatMap(({ errors }) => errors)]);
+  return sorted(Object.fromEntries([...codes].map((code) => [code, { value: exampleOf(code) }])));
 }
 
 function exampleOf(code: Code): Json {
@@ -145,21 +170,19 @@ function exampleOf(code: Code): Json {
   return { type: `urn:tidegate:problem:${code}`, title, status: statusOf(code), code, temporary };
 }
 
-function headersOf(status: number, codes: readonly Code[]): Json {
-  const text = (description: string) => ({ description, schema: { type: "string" } });
-  const headers = {
-    ...(codes.some((code) => CODES[code].temporary) && {
-      "Retry-After": {
-        description: "Seconds after which to try again.",
-        schema: { type: "integer", minimum: 0, "x-unit": "seconds" },
-      },
-    }),
-    ...(status === 401 && {
-      "WWW-Authenticate": text("`Bearer`, with the kind of error if a token was given."),
-    }),
-    ...(status === 426 && { Upgrade: text("`websocket`.") }),
+function problemHeaders(status: number, codes: readonly Code[]): (keyof typeof HEADERS)[] {
+  return [
+    "X-Request-Id",
+    ...(codes.some((code) => CODES[code].temporary) ? (["Retry-After"] as const) : []),
+    ...(status === 401 ? (["WWW-Authenticate"] as const) : []),
+    ...(status === 426 ? (["Upgrade"] as const) : []),
+  ];
+}
+
+function headersOf(names: readonly (keyof typeof HEADERS)[]): Json {
+  return {
+    headers: Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }])),
   };
-  return Object.keys(headers).length === 0 ? {} : { headers };
 }
 
 /** By name, so that the document does not change when the table is put in another order. */

@@ -42,7 +42,7 @@ const ONE_DATA = {
     {
       oneOf: [{ required: ["data"] }, { required: ["data_base64"] }],
       "x-error": "bad_event",
-      "x-rule": "either `data` or `data_base64` is required",
+      "x-rule": "one of `data` and `data_base64` is required, and not both",
     },
   ],
 };

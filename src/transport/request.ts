@@ -24,6 +24,8 @@ export interface RequestHead {
   readonly idempotencyKey: string | undefined;
   readonly traceparent: string | undefined;
   readonly accept: string | undefined;
+  readonly acceptEncoding: string | undefined;
+  readonly ifNoneMatch: string | undefined;
   readonly lastEventId: string | undefined;
   /** The client's address, as far as trusted proxies tell it. For logs. */
   readonly address: string;
@@ -57,6 +59,8 @@ export function readHead(res: HttpResponse, req: HttpRequest, trusted: BlockList
     idempotencyKey: header("idempotency-key"),
     traceparent: header("traceparent"),
     accept: header("accept"),
+    acceptEncoding: header("accept-encoding"),
+    ifNoneMatch: header("if-none-match"),
     lastEventId: header("last-event-id"),
     address: behindProxy ? clientAddress(trusted, peer, headerLines(req, "x-forwarded-for")) : peer,
     ownOrigin: `${scheme}://${host}`,

@@ -21,11 +21,12 @@ export function mutate(text: string, { file, from, to }: Mutation): string {
   return text.replace(from, () => to);
 }
 
-/** A node of a copy of dist/ that has been changed. Without a mutation it is the code as it is. */
+/** A node of a copy of dist/ that has been changed. Without mutations it is the code as it is. */
 export async function startMutant(
   stage: Stage,
   redis: RedisServer,
-  mutation: Mutation | undefined,
+  mutations: readonly Mutation[],
+  settings: Record<string, string> = {},
 ): Promise<GatewayNode> {
   const home = join(root, ".tidegate/mutants");
   mkdirSync(home, { recursive: true });
@@ -33,7 +34,7 @@ export async function startMutant(
   stage.add({ stop: () => rmSync(copy, { recursive: true, force: true }) });
   cpSync(join(root, "dist"), join(copy, "dist"), { recursive: true });
   cpSync(join(root, "package.json"), join(copy, "package.json"));
-  if (mutation) {
+  for (const mutation of mutations) {
     const path = join(copy, "dist", mutation.file);
     writeFileSync(path, mutate(readFileSync(path, "utf8"), mutation));
   }
@@ -46,6 +47,7 @@ export async function startMutant(
     TIDEGATE_ALLOWED_ORIGINS: "none",
     TIDEGATE_DRAIN_TIME: "0s",
     TIDEGATE_REDIS_URL: redis.url,
+    ...settings,
   };
   const child = stage.add(
     new Process("mutant", process.execPath, [join(copy, "dist/main.js"), "serve"], { env }),

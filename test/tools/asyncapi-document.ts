@@ -1,5 +1,5 @@
 import { Ajv, type AnySchema } from "ajv";
-import { asyncApi } from "../../src/docs/asyncapi.ts";
+import { asyncApi } from "../../src/docs/asyncapi/asyncapi.ts";
 import { parseId } from "../../src/protocol/position.ts";
 
 export interface AsyncApiDocument {

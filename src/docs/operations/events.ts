@@ -45,7 +45,7 @@ export const EVENTS: readonly Operation[] = [
     path: "/v1/channels/{channel}/events",
     group: "events",
     summary: "Read what a channel keeps, or follow it",
-    description: `A page of the history: the events behind \`since\`, or the last ones before \`before\`, or the newest. Needs the grant \`history\`. With \`Accept: text/event-stream\`, and without \`application/json\` beside it, a stream of the channel's events, which has the parameters \`last_event_id\` and \`last\`; needs the grant \`subscribe\`. ${STREAMS}`,
+    description: `A page of the history: the events behind \`since\`, or the last ones before \`before\`, or the newest; who gives both gets \`bad_frame\`. Needs the grant \`history\`. With \`Accept: text/event-stream\`, and without \`application/json\` beside it, a stream of the channel's events, which has the parameters \`last_event_id\` and \`last\`; needs the grant \`subscribe\`. ${STREAMS}`,
     parameters: [
       channelInPath,
       ...queries(HistoryParameters),

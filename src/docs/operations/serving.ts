@@ -60,8 +60,17 @@ function document(id: string, path: string, summary: string, type: string): Oper
     group: "documents",
     summary,
     description: "Loads nothing from elsewhere, and holds no secret.",
-    parameters: [],
-    answers: [{ status: 200, description: "The document.", content: { [type]: schema } }],
+    parameters: [
+      {
+        name: "If-None-Match",
+        in: "header",
+        schema: Type.String({ description: "The `ETag` of the one that you have." }),
+      },
+    ],
+    answers: [
+      { status: 200, description: "The document, with an `ETag`.", content: { [type]: schema } },
+      { status: 304, description: "It is as you have it." },
+    ],
     errors: ["origin_not_allowed"],
     token: "none",
   };

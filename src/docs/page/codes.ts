@@ -1,6 +1,6 @@
-import { codeEntries } from "../codes.ts";
+import { type CodeEntry, codeEntries } from "../codes.ts";
 import { messageAnchor } from "./frames.ts";
-import { escaped, inline, link } from "./html.ts";
+import { card, escaped, inline, link, row } from "./html.ts";
 import { operationAnchor } from "./http.ts";
 import type { Section } from "./section.ts";
 
@@ -8,30 +8,48 @@ import type { Section } from "./section.ts";
 export function codeSections(): Section {
   const entries = codeEntries();
   return {
+    id: "codes",
     title: "Codes",
     entries: entries.map(({ code }) => ({ id: code, label: `<code>${escaped(code)}</code>` })),
     html: entries
       .map((entry) => {
-        const { code, cause, cure, keys, status, close, temporary, operations, commands } = entry;
-        const met = [
-          ...operations.map((id) => link(operationAnchor(id), `<code>${escaped(id)}</code>`)),
-          ...commands.map((name) => link(messageAnchor(name), `<code>${escaped(name)}</code>`)),
-        ];
+        const { code, cause, cure, keys, status, close, temporary } = entry;
         const rows: [string, string][] = [
           ["Cause", `${inline(cause)}.`],
           ["Cure", inline(cure)],
-          ["Configuration", keys.map((key) => `<code>${escaped(key)}</code>`).join(" ") || "–"],
+          [
+            "Configuration",
+            keys.length > 0 ? row(keys.map((key) => `<code>${escaped(key)}</code>`)) : "none",
+          ],
           ["HTTP", status === undefined ? "–" : String(status)],
           [
             "Close code",
             close === undefined ? "–" : `${close}, ${close < 4500 ? "come back" : "do not come back"}`,
           ],
           ["Temporary", temporary ? "yes: the same can succeed later" : "no"],
-          ["Met at", met.join(" ") || "–"],
+          ["Met at", row(metAt(entry))],
         ];
         const list = rows.map(([term, text]) => `<dt>${term}</dt><dd>${text}</dd>`).join("");
-        return `<article class="card" id="${escaped(code)}"><h3><code>${escaped(code)}</code></h3><dl>${list}</dl></article>`;
+        return card(3, code, `<code>${escaped(code)}</code>`, `<dl>${list}</dl>`);
       })
       .join("\n"),
   };
+}
+
+function metAt(entry: CodeEntry): string[] {
+  return [
+    ...entry.operations.map((id) => link(operationAnchor(id), `<code>${escaped(id)}</code>`)),
+    ...entry.commands.map((name) => link(messageAnchor(name), `<code>${escaped(name)}</code>`)),
+    ...elsewhere(entry),
+  ];
+}
+
+/** Where a code is met, beside the operations and commands that name it. */
+export function elsewhere({ anywhere, close, operations, commands }: CodeEntry): string[] {
+  const places = [
+    ...(anywhere ? ["any request"] : []),
+    ...(close === undefined ? [] : ["the end of a connection"]),
+  ];
+  // What neither a request, nor a command, nor a close tells is told of a frame that is none of the commands.
+  return places.length + operations.length + commands.length === 0 ? ["a frame of no known type"] : places;
 }

@@ -27,15 +27,24 @@ export function pre(value: unknown): string {
   return `<pre><code>${escaped(text)}</code></pre>`;
 }
 
-/** With the head of each column at each cell, for screens on which a table is a list. Cells are HTML. */
+/** Cells are HTML. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return "";
-  const cells = (row: readonly string[]) =>
-    row.map((cell, i) => `<td data-head="${escaped(head[i] ?? "")}">${cell}</td>`).join("");
   const heads = head.map((one) => `<th scope="col">${escaped(one)}</th>`).join("");
+  const cells = (row: readonly string[]) => row.map((cell) => `<td>${cell}</td>`).join("");
   return `<table><thead><tr>${heads}</tr></thead><tbody>${rows.map((row) => `<tr>${cells(row)}</tr>`).join("")}</tbody></table>`;
 }
 
 export function link(id: string, text: string): string {
   return `<a href="#${escaped(id)}">${text}</a>`;
+}
+
+/** Short things beside each other, as many as a line holds. They are HTML. */
+export function row(items: readonly string[]): string {
+  return `<ul class="row">${items.map((item) => `<li>${item}</li>`).join("")}</ul>`;
+}
+
+/** One thing that is described, with the anchor `id`. @param level of its heading: one below that of what it is in */
+export function card(level: 3 | 4, id: string, heading: string, html: string): string {
+  return `<article class="card" id="${escaped(id)}"><h${level}>${heading}</h${level}>${html}</article>`;
 }

@@ -1,13 +1,15 @@
 import { createHash } from "node:crypto";
-import { asyncApi } from "../asyncapi.ts";
+import { asyncApi } from "../asyncapi/asyncapi.ts";
 import { openApi } from "../openapi.ts";
 import { codeSections } from "./codes.ts";
-import { type Schema, type Schemas, typeAnchor, typeBody } from "./fields.ts";
 import { type AsyncApiDocument, frameSections, streamSections } from "./frames.ts";
-import { escaped, inline, link, paragraphs } from "./html.ts";
-import { type OpenApiDocument, operationSections } from "./http.ts";
-import type { Section } from "./section.ts";
+import { escaped } from "./html.ts";
+import { operationSections } from "./http.ts";
+import type { OpenApiDocument } from "./http-document.ts";
+import { navigation } from "./navigation.ts";
 import { STYLE } from "./style.ts";
+import { tokenSection } from "./tokens.ts";
+import { typeSection } from "./types.ts";
 
 /**
  * Both documents and every code as one page: no script, nothing loaded from anywhere.
@@ -16,9 +18,14 @@ import { STYLE } from "./style.ts";
 export function page(version: string): string {
   const http = openApi(version) as unknown as OpenApiDocument;
   const frames = asyncApi(version) as unknown as AsyncApiDocument;
-  const shown = [operationSections(http), frameSections(frames), streamSections(frames), codeSections()];
-  const types = typeSection({ ...frames.components.schemas, ...http.components.schemas }, shown);
-  const sections = [...shown, types];
+  const shown = [
+    tokenSection(http),
+    operationSections(http),
+    frameSections(frames),
+    streamSections(frames),
+    codeSections(),
+  ];
+  const sections = [...shown, typeSection(http, frames, shown)];
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -28,12 +35,12 @@ export function page(version: string): string {
 <style>${STYLE}</style>
 </head>
 <body>
-<nav>${navigation(sections)}</nav>
+<a class="skip" href="#top">Skip the contents</a>
+${navigation(sections)}
 <main>
 <h1 id="top">Tidegate <span class="quiet">${escaped(version)}</span></h1>
-<p>For machines: <a href="/openapi.json">openapi.json</a> (HTTP), <a href="/asyncapi.json">asyncapi.json</a> (frames and streams).</p>
-${paragraphs(http.info.description)}
-${sections.map(({ title, html }) => `<section><h2>${escaped(title)}</h2>${html}</section>`).join("\n")}
+<p>What a node takes and gives, over HTTP, by WebSocket and event stream. For machines: <a href="openapi.json">openapi.json</a> (HTTP), <a href="asyncapi.json">asyncapi.json</a> (frames and streams).</p>
+${sections.map(({ id, title, html }) => `<section><h2 id="${id}">${escaped(title)}</h2>${html}</section>`).join("\n")}
 </main>
 </body>
 </html>
@@ -48,38 +55,3 @@ export const CONTENT_SECURITY_POLICY = [
   "form-action 'none'",
   "frame-ancestors 'none'",
 ].join("; ");
-
-function navigation(sections: readonly Section[]): string {
-  return sections
-    .map(({ title, entries }) => {
-      const items = entries.map(({ id, label }) => `<li>${link(id, label)}</li>`).join("");
-      return `<details><summary>${escaped(title)}</summary><ul>${items}</ul></details>`;
-    })
-    .join("");
-}
-
-/** What both documents call by name, as far as the page leads there: messages are shown where they are sent. */
-function typeSection(schemas: Schemas, shown: readonly Section[]): Section {
-  const cards = new Map<string, string>();
-  const follow = (html: string): void => {
-    for (const [, name = ""] of html.matchAll(/href="#type-(\w+)"/g)) {
-      const schema = schemas[name];
-      if (!schema || cards.has(name)) continue;
-      const card = typeHtml(name, schema, schemas);
-      cards.set(name, card);
-      follow(card);
-    }
-  };
-  for (const { html } of shown) follow(html);
-  const sorted = [...cards].sort(([a], [b]) => (a < b ? -1 : 1));
-  return {
-    title: "Types",
-    entries: sorted.map(([name]) => ({ id: typeAnchor(name), label: escaped(name) })),
-    html: sorted.map(([, card]) => card).join("\n"),
-  };
-}
-
-function typeHtml(name: string, schema: Schema, schemas: Schemas): string {
-  const about = inline(schema.description ?? "");
-  return `<article class="card" id="${typeAnchor(name)}"><h3>${escaped(name)}</h3><p>${about}</p>${typeBody(schema, schemas)}</article>`;
-}

@@ -5,7 +5,7 @@ import type { HttpResponse } from "../uws.ts";
 export interface Answer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 /** A response whose body goes on, until the request is aborted. */
@@ -83,6 +83,7 @@ const STATUS_TEXT: Record<number, string> = {
   201: "Created",
   204: "No Content",
   207: "Multi-Status",
+  304: "Not Modified",
   400: "Bad Request",
   401: "Unauthorized",
   403: "Forbidden",
@@ -103,8 +104,8 @@ const STATUS_TEXT: Record<number, string> = {
 export function write(res: HttpResponse, { status, headers, body }: Answer, bodyless = false): void {
   res.cork(() => {
     writeHead(res, status, headers);
-    // RFC 9110 8.6: no Content-Length in a 204.
-    if (status === 204) res.endWithoutBody();
+    // RFC 9110 8.6: no Content-Length in a 204, and in a 304 none but that of the body that it spares.
+    if (status === 204 || status === 304) res.endWithoutBody();
     else if (bodyless) res.endWithoutBody(Buffer.byteLength(body));
     else res.end(body);
   });

@@ -10,12 +10,11 @@ export function withCors<T extends Headed>(
   { id, origin, ownOrigin }: RequestHead,
   rule: OriginRule,
 ): T {
-  const own = { "x-request-id": id };
-  if (origin === undefined || !isOriginAllowed(rule, origin, ownOrigin))
-    return withHeaders(answer, { ...own, vary: "Origin" });
+  const { vary } = answer.headers;
+  const own = { "x-request-id": id, vary: vary === undefined ? "Origin" : `${vary}, Origin` };
+  if (origin === undefined || !isOriginAllowed(rule, origin, ownOrigin)) return withHeaders(answer, own);
   return withHeaders(answer, {
     ...own,
-    vary: "Origin",
     "access-control-allow-origin": origin,
     "access-control-allow-credentials": "true",
     "access-control-expose-headers": "Retry-After, WWW-Authenticate, X-Request-Id",

@@ -1,6 +1,10 @@
-import { CODES, type CodeRow } from "../protocol/codes.ts";
-import { SUBPROTOCOLS } from "../protocol/frames.ts";
-import { streamBinding, webSocketBinding } from "./asyncapi-bindings.ts";
+import { CODES, type CodeRow } from "../../protocol/codes.ts";
+import { SUBPROTOCOLS } from "../../protocol/frames.ts";
+import { Components } from "../components.ts";
+import { sorted } from "../openapi.ts";
+import { JSON_TYPE } from "../operations/operation.ts";
+import { streamBinding, webSocketBinding } from "./bindings.ts";
+import { type CommandName, EXCHANGES, FUNCTION_ERRORS } from "./exchanges.ts";
 import {
   COMMAND_MESSAGES,
   CORRELATION_IDS,
@@ -8,14 +12,10 @@ import {
   FRAME_MESSAGES,
   type Message,
   messageOf,
-} from "./asyncapi-messages.ts";
-import { REDIS_MESSAGES } from "./asyncapi-redis.ts";
-import { SECURITY_SCHEMES, SERVERS, type SecurityName, type ServerName } from "./asyncapi-servers.ts";
-import { BLOCK_MESSAGES, CHANNEL_EVENT, MANY_EVENT } from "./asyncapi-streams.ts";
-import { Components } from "./components.ts";
-import { type CommandName, EXCHANGES, FUNCTION_ERRORS } from "./exchanges.ts";
-import { sorted } from "./openapi.ts";
-import { JSON_TYPE } from "./operations/operation.ts";
+} from "./messages.ts";
+import { REDIS_MESSAGES } from "./redis.ts";
+import { SECURITY_SCHEMES, SERVERS, type SecurityName, type ServerName } from "./servers.ts";
+import { BLOCK_MESSAGES, CHANNEL_EVENT, MANY_EVENT } from "./streams.ts";
 
 type Json = Record<string, unknown>;
 

@@ -1,9 +1,9 @@
 import { type TSchema, Type } from "typebox";
-import { COMMANDS } from "../schema/commands.ts";
-import { EVENTS, FRAMES } from "../schema/frames.ts";
-import type { Components } from "./components.ts";
+import { COMMANDS } from "../../schema/commands.ts";
+import { EVENTS, FRAMES } from "../../schema/frames.ts";
+import type { Components } from "../components.ts";
+import { JSON_TYPE } from "../operations/operation.ts";
 import type { CommandName, FrameName } from "./exchanges.ts";
-import { JSON_TYPE } from "./operations/operation.ts";
 
 type Json = Record<string, unknown>;
 

@@ -1,6 +1,6 @@
 import { type TSchema, Type } from "typebox";
-import type { Components } from "./components.ts";
-import { OPERATIONS } from "./operations/operations.ts";
+import type { Components } from "../components.ts";
+import { OPERATIONS } from "../operations/operations.ts";
 
 type Json = Record<string, unknown>;
 

@@ -1,6 +1,6 @@
-import type { Code } from "../protocol/codes.ts";
-import type { COMMANDS } from "../schema/commands.ts";
-import type { FRAMES } from "../schema/frames.ts";
+import type { Code } from "../../protocol/codes.ts";
+import type { COMMANDS } from "../../schema/commands.ts";
+import type { FRAMES } from "../../schema/frames.ts";
 
 export type CommandName = keyof typeof COMMANDS;
 export type FrameName = keyof typeof FRAMES;

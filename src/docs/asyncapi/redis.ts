@@ -1,10 +1,10 @@
 import { type TSchema, Type } from "typebox";
-import { CONTROL_WORDS, EVENT_TYPE } from "../protocol/event.ts";
-import { TRACEPARENT } from "../protocol/traceparent.ts";
-import { as, data, eventId, publishedType, traceparent } from "../schema/fields.ts";
-import { EVENTS } from "../schema/frames.ts";
-import { aboutOf, type Message } from "./asyncapi-messages.ts";
-import { JSON_TYPE } from "./operations/operation.ts";
+import { CONTROL_WORDS, EVENT_TYPE } from "../../protocol/event.ts";
+import { TRACEPARENT } from "../../protocol/traceparent.ts";
+import { as, data, eventId, publishedType, traceparent } from "../../schema/fields.ts";
+import { EVENTS } from "../../schema/frames.ts";
+import { JSON_TYPE } from "../operations/operation.ts";
+import { aboutOf, type Message } from "./messages.ts";
 
 /* What any client of Redis may publish: by PUBLISH, which keeps nothing, or by a function, which does what the API does. */
 

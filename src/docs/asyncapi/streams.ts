@@ -1,10 +1,10 @@
 import { type TProperties, type TSchema, Type } from "typebox";
-import { as, eventId, milliseconds } from "../schema/fields.ts";
-import { EVENTS, Event } from "../schema/frames.ts";
-import { BLOCKS } from "../schema/stream.ts";
-import { aboutOf, type Message } from "./asyncapi-messages.ts";
-import { cursor } from "./operations/events.ts";
-import { JSON_TYPE } from "./operations/operation.ts";
+import { as, eventId, milliseconds } from "../../schema/fields.ts";
+import { EVENTS, Event } from "../../schema/frames.ts";
+import { BLOCKS } from "../../schema/stream.ts";
+import { cursor } from "../operations/events.ts";
+import { JSON_TYPE } from "../operations/operation.ts";
+import { aboutOf, type Message } from "./messages.ts";
 
 /*
  * Blocks of an event stream: their payload is what `data:` has, their headers are the lines beside it. By `event:` each is
