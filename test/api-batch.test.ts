@@ -82,11 +82,47 @@ describe("a batch", () => {
     ["base64 without its padding", { data_base64: "AP8" }],
     ["base64 of another alphabet", { data_base64: "_-8i" }],
     ["bytes that are a number", { data_base64: 1 }],
+    ["base64 with bits too many", { data_base64: "AB==" }],
     ["bytes beside data", { data: 1, data_base64: "" }],
     ["neither", {}],
   ] as const)("refuses %s", async ([, event]) => {
     const answer = await batch([{ channel: "bytes", ...event }]);
     expect(await resultsOf(answer)).toMatchObject([{ status: 400, code: "bad_event", channel: "bytes" }]);
+  });
+
+  test("tells of each event which rule it breaks, and of what channel", async () => {
+    const events = [
+      1,
+      null,
+      [],
+      {},
+      { channel: "a" },
+      { channel: "a b", data: 1 },
+      { channel: "a", data: 1, data_base64: "" },
+    ];
+    const results = await resultsOf(await batch(events));
+    expect(results.map(({ code, detail, channel }) => [code, detail, channel])).toEqual([
+      ["bad_event", "an event is an object", undefined],
+      ["bad_event", "an event is an object", undefined],
+      ["bad_event", "an event is an object", undefined],
+      ["bad_event", "`data` (or `data_base64`) is required", undefined],
+      ["bad_event", "`data` (or `data_base64`) is required", "a"],
+      ["bad_channel", undefined, undefined],
+      ["bad_event", "`data` and `data_base64` exclude each other", "a"],
+    ]);
+  });
+
+  test("takes bytes up to the largest limit that there is", async ({ stage }) => {
+    const large = await stage.node({ env: { TIDEGATE_MAX_FRAME_BYTES: "16MiB" } });
+    const publish = (body: string) =>
+      fetch(`${large.url}/v1/channels/large/events`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${token()}`, "content-type": "application/json" },
+        body,
+      });
+    const base64 = Buffer.alloc(12_000_000, 7).toString("base64");
+    expect((await publish(`{"data_base64":"${base64}"}`)).status).toBe(201);
+    expect((await publish(`{"data_base64":"${base64.slice(0, -1)}*"}`)).status).toBe(400);
   });
 
   test("passes data on as it was written", async ({ stage }) => {

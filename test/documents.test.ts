@@ -115,7 +115,8 @@ const HAPROXY: Record<string, string> = {
     "answers 401 and 403 to one address in 10 s, as when tokens are tried out: HTTP 429",
   HAPROXY_MAX_BODY: "bytes of a request's body: HTTP 413",
   HAPROXY_HARD_STOP_AFTER: "life of the connections of an HAProxy that was replaced by a reload",
-  HAPROXY_VANISHED_AFTER: "time in which a client's TCP acknowledges what was sent, or its connection ends",
+  HAPROXY_VANISHED_AFTER:
+    "time in which a client acknowledges and takes what was sent, or its connection ends",
 };
 
 /** Of the file itself, so that a default cannot differ. */

@@ -210,7 +210,7 @@ const SUCCEEDED: Readonly<Record<string, Change>> = {
   "openapi 304": () => ({ headers: { "If-None-Match": "*" } }),
   "asyncapi 304": () => ({ headers: { "If-None-Match": "*" } }),
   "docs 304": () => ({ headers: { "If-None-Match": "*" } }),
-  "follow 204": ({ query }) => ({ query: `${query}&last_event_id=stop` }),
+  "follow 204": () => ({ headers: { "Last-Event-ID": "stop" } }),
 };
 
 const isProblem = fits(closed(Problem));

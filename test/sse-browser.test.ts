@@ -192,7 +192,9 @@ describe("curl -N", { timeout: TIMEOUT_MS }, () => {
       return parser.blocks;
     };
     const heard = (of: Process) =>
-      blocks(of).flatMap(({ data }) => (data === undefined ? [] : [JSON.parse(data) as Heard]));
+      blocks(of).flatMap(({ event, data }) =>
+        data === undefined || event === "$welcome" ? [] : [JSON.parse(data) as Heard],
+      );
     const first = curl();
     await until("it is in", () => blocks(first).length > 0);
     const victim = await withStream(nodes);

@@ -3,7 +3,7 @@ import { RequestError } from "../protocol/codes.ts";
 import { MAX_BATCH_EVENTS } from "../protocol/commands.ts";
 import { checkComplexity, elements, type JsonLimits, member, members } from "../protocol/json.ts";
 import { BatchEnvelope, BatchEvent } from "../schema/http.ts";
-import { shape } from "../schema/shape.ts";
+import { itsChannel, shape } from "../schema/shape.ts";
 import { type Publisher, publishedMembers } from "../session/publisher.ts";
 import { type Answer, json, problemBody } from "../transport/http/answer.ts";
 import type { Request } from "../transport/http/http.ts";
@@ -21,7 +21,7 @@ export interface BatchOptions {
 }
 
 const checkedEnvelope = shape(BatchEnvelope);
-const checkedEvent = shape(BatchEvent);
+const checkedEvent = shape(BatchEvent, itsChannel);
 /** Of the whole body; HAProxy's HAPROXY_MAX_BODY is no less. */
 export const MAX_BATCH_BYTES = 1024 * 1024;
 

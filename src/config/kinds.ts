@@ -53,15 +53,17 @@ export function integer(min: number, max: number): Kind<number> {
   };
 }
 
+const anyPort = integer(0, 65535);
+
 /** Kubernetes sets TIDEGATE_PORT=tcp://… for every pod beside a service named `tidegate`. */
 export const port: Kind<number> = {
   name: "port",
-  schema: integer(0, 65535).schema,
+  schema: anyPort.schema,
   read(value) {
     if (/^(tcp|udp|sctp):\/\//.test(value)) {
       throw new Error(`"${value}" was set by Kubernetes service links: enableServiceLinks: false`);
     }
-    return integer(0, 65535).read(value);
+    return anyPort.read(value);
   },
 };
 
@@ -140,7 +142,7 @@ export const secrets: Kind<readonly string[]> = { name: "secrets", schema: ITEMS
 
 export const url: Kind<string> = {
   name: "URL",
-  schema: { ...TEXT, pattern: "^https?://" },
+  schema: { ...TEXT, pattern: "^[Hh][Tt][Tt][Pp][Ss]?://" },
   read(value) {
     if (!URL.canParse(value) || !/^https?:$/.test(new URL(value).protocol))
       throw new Error("is not an http or https URL");
@@ -214,6 +216,7 @@ export const rules: Kind<readonly Grant[]> = json(
   (value) => parseRules(value, "it"),
 );
 
+const historyTime = duration(1_000, 31_536_000_000);
 const HISTORY_SCHEMA = {
   type: "object",
   maxProperties: MAX_HISTORY_RULES,
@@ -226,7 +229,7 @@ const HISTORY_SCHEMA = {
         additionalProperties: false,
         properties: {
           size: { type: "integer", minimum: 1, maximum: MAX_HISTORY_SIZE, description: "Events." },
-          time: duration(1_000, 31_536_000_000).schema,
+          time: historyTime.schema,
         },
       },
     ],
@@ -237,7 +240,7 @@ const HISTORY_SCHEMA = {
 export const history: Kind<readonly HistoryRule[]> = json(
   HISTORY_SCHEMA,
   '{"*":{"size":1000,"time":"10m"},"secret-*":"off"}',
-  (value) => parseHistory(value, duration(1_000, 31_536_000_000).read),
+  (value) => parseHistory(value, historyTime.read),
 );
 
 /** Patterns of channel names, separated by spaces or commas. */

@@ -115,8 +115,6 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
 
   const verify = (token: string) => verifyToken(token, tokens);
   const verified = new VerifiedTokens(verify, (identity) => standing(identity, tokens));
-  const instance = randomBytes(6).toString("base64url");
-  let connections = 0;
   const parts = {
     counts,
     topics,
@@ -133,7 +131,8 @@ export async function createGateway(config: Config, context: GatewayContext): Pr
     drain,
     verify,
     rules: admissionRules(config, { heartbeat, drain, users, verify }),
-    connectionId: () => `${instance}-${(++connections).toString(36)}`,
+    // Not to be guessed: who knows a connection's name can keep an event from it (`except`).
+    connectionId: () => randomBytes(12).toString("base64url"),
   };
   serveWebSocket(app, webSocketOptions(config, context, parts));
   serveHttp(

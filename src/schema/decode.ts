@@ -25,7 +25,7 @@ import { type Position, parseId } from "../protocol/position.ts";
 import { COMMANDS } from "./commands.ts";
 import { ref as refSchema } from "./fields.ts";
 import type { HistoryParameters, MembersParameters, StartParameters } from "./parameters.ts";
-import { fits, shape } from "./shape.ts";
+import { fits, itsChannel, shape } from "./shape.ts";
 
 /*
  * What clients send, checked by the schemas that the documents show. The data of an event is cut out of the text, so that
@@ -36,17 +36,17 @@ type Frame = Record<string, unknown>;
 
 const isRef = fits(refSchema) as (ref: unknown) => ref is Ref;
 const checked = {
-  auth: shape(COMMANDS.auth),
-  subscribe: shape(COMMANDS.subscribe),
-  subscribeMany: shape(COMMANDS.subscribeMany),
-  unsubscribe: shape(COMMANDS.unsubscribe),
-  publish: shape(COMMANDS.publish),
-  publishShort: shape(COMMANDS.publishShort),
-  publishBinary: shape(COMMANDS.publishBinary),
-  message: shape(COMMANDS.message),
-  history: shape(COMMANDS.history),
-  presence: shape(COMMANDS.presence),
-  ping: shape(COMMANDS.ping),
+  auth: shape(COMMANDS.auth, itsChannel),
+  subscribe: shape(COMMANDS.subscribe, itsChannel),
+  subscribeMany: shape(COMMANDS.subscribeMany, itsChannel),
+  unsubscribe: shape(COMMANDS.unsubscribe, itsChannel),
+  publish: shape(COMMANDS.publish, itsChannel),
+  publishShort: shape(COMMANDS.publishShort, itsChannel),
+  publishBinary: shape(COMMANDS.publishBinary, itsChannel),
+  message: shape(COMMANDS.message, itsChannel),
+  history: shape(COMMANDS.history, itsChannel),
+  presence: shape(COMMANDS.presence, itsChannel),
+  ping: shape(COMMANDS.ping, itsChannel),
 };
 
 /**
@@ -92,12 +92,12 @@ function decode(frame: Frame, ref: Ref | undefined, text: string, payload?: Uint
     case "message":
       return { type: "publish", ref, ...messageIn(frame, text) };
     case "history": {
-      const { channel, ...query } = checked.history(frame);
-      return { type: "history", ref, channel, query: historyQueryOf(query) };
+      const asked = checked.history(frame);
+      return { type: "history", ref, channel: asked.channel, query: historyQueryOf(asked) };
     }
     case "presence": {
-      const { channel, ...query } = checked.presence(frame);
-      return { type: "presence", ref, channel, query: membersQueryOf(query) };
+      const asked = checked.presence(frame);
+      return { type: "presence", ref, channel: asked.channel, query: membersQueryOf(asked) };
     }
     case "ping":
       checked.ping(frame);
@@ -111,17 +111,17 @@ function decode(frame: Frame, ref: Ref | undefined, text: string, payload?: Uint
 
 function subscriptionsIn(frame: Frame): Subscribe[] {
   const wanted = "channels" in frame ? checked.subscribeMany(frame).channels : [checked.subscribe(frame)];
-  return wanted.map(({ channel, ...start }) => ({ channel, start: startOf(start) }));
+  return wanted.map((one) => ({ channel: one.channel, start: startOf(one) }));
 }
 
 type Publication = Omit<Publish, "type" | "ref">;
 
 function publicationIn(frame: Frame, text: string, payload: Uint8Array | undefined): Publication {
-  const fields = members(text);
   if (payload) {
     const { event, ...rest } = checked.publishBinary(frame);
     return publication(payload, rest, event);
   }
+  const fields = members(text);
   if (!("event" in frame)) return publication(member(fields, "data"), checked.publishShort(frame));
   const { event, ...rest } = checked.publish(frame);
   return publication(member(members(member(fields, "event") as string), "data"), rest, event);

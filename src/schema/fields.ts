@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import { CHANNEL_NAME } from "../protocol/channel.ts";
-import { CODES } from "../protocol/codes.ts";
+import { CODES, type Code } from "../protocol/codes.ts";
 import {
   CONNECTION_NAME,
   DEFAULT_LIMIT,
@@ -18,6 +18,7 @@ import { TRACEPARENT } from "../protocol/traceparent.ts";
  * `x-unit`      what a number counts
  * `x-error`     the code that answers a value that does not fit; `x-rule` the message, where it is not the code's title
  * `x-position`  a string whose digits are an integer up to 2^53-1
+ * `x-base64`    base64 as an encoder writes it, with its padding: what is left to guess, two decoders guess differently
  * `x-extensible-enum`  the values that there are; others may come, so that a client must not refuse them
  *
  * Lengths count UTF-16 units, as JavaScript does; patterns are read with the flag `u`.
@@ -87,7 +88,7 @@ export const ref = Type.Union(
   {
     title: "Ref",
     description:
-      "Comes back in the reply: an integer from 0 to 2^53-1 or a string of up to 64 characters. Without it only errors are answered, and `auth` and `ping`.",
+      "Comes back in the reply: an integer from 0 to 2^53-1 or a string of up to 64 characters (UTF-16 units). Without it only errors are answered, and `auth` and `ping`.",
     examples: [7, "r1"],
     "x-error": "bad_frame",
     "x-rule": "`ref` is an integer from 0 to 2^53-1 or a string of up to 64 characters",
@@ -110,7 +111,8 @@ export const publishedType = Type.Unsafe<string>({
 export const sender = Type.String({
   minLength: 1,
   maxLength: 256,
-  description: "Who the event says it is from. Another than yourself needs the grant `publish_as`.",
+  description:
+    "Who the event says it is from, 1–256 characters (UTF-16 units). Another than yourself needs the grant `publish_as`.",
   "x-error": "bad_event",
   "x-rule": "`sender` is a string of 1 to 256 characters",
 });
@@ -118,7 +120,7 @@ export const sender = Type.String({
 export const connection = Type.String({
   pattern: CONNECTION_NAME.source,
   description: "The name of a connection.",
-  examples: ["kJ3xmA0q-1"],
+  examples: ["kJ3xmA0qT9w2Lc7e"],
 });
 
 /** Of an event that is published over HTTP. */
@@ -140,8 +142,9 @@ export const data = Type.Unknown({
 
 export const dataBase64 = Type.String({
   contentEncoding: "base64",
-  // RFC 4648, section 4, with its padding: what a decoder would guess, two decoders guess differently.
-  pattern: "^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+  // Groups of four in a pattern would keep a place to go back to for each, and run out of stack after 4 MiB.
+  pattern: "^[A-Za-z0-9+/]*={0,2}$",
+  "x-base64": true,
   description: "Bytes, instead of `data`: a binary payload.",
   examples: ["AP8i"],
   "x-error": "bad_event",
@@ -168,7 +171,7 @@ export const user = Type.String({
   title: "User",
   minLength: 1,
   maxLength: MAX_USER_LENGTH,
-  description: "A user, the `sub` of their tokens: 1–256 characters.",
+  description: "A user, the `sub` of their tokens: 1–256 characters (UTF-16 units).",
   examples: ["ann"],
   "x-error": "bad_frame",
 });
@@ -209,12 +212,12 @@ export function time(name: string, description: string) {
 }
 
 /** Of an object whose `one` and `other` cannot both be given. */
-export function exclusive(one: string, other: string) {
+export function exclusive(one: string, other: string, code: Code = "bad_frame") {
   return {
     allOf: [
       {
         not: { type: "object", required: [one, other] },
-        "x-error": "bad_frame",
+        "x-error": code,
         "x-rule": `\`${one}\` and \`${other}\` exclude each other`,
       },
     ],

@@ -82,7 +82,7 @@ const Welcome = frame(
     examples: [
       {
         type: "welcome",
-        connection: "kJ3xmA0q-1",
+        connection: "kJ3xmA0qT9w2Lc7e",
         node: "node1",
         user: "ann",
         expires_in: 3599000,

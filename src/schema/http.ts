@@ -8,6 +8,7 @@ import {
   dataBase64,
   eventId,
   except,
+  exclusive,
   key,
   message,
   number,
@@ -40,10 +41,11 @@ const event = {
 const ONE_DATA = {
   allOf: [
     {
-      oneOf: [{ required: ["data"] }, { required: ["data_base64"] }],
+      anyOf: [{ required: ["data"] }, { required: ["data_base64"] }],
       "x-error": "bad_event",
-      "x-rule": "one of `data` and `data_base64` is required, and not both",
+      "x-rule": "`data` (or `data_base64`) is required",
     },
+    ...exclusive("data", "data_base64", "bad_event").allOf,
   ],
 };
 
@@ -125,7 +127,7 @@ export const RevocationBody = Type.Object(
   },
   {
     title: "RevocationBody",
-    description: "The tokens that are no longer accepted: either `jti` or `sub` is required.",
+    description: "The tokens that are no longer accepted.",
     additionalProperties: false,
     "x-error": "bad_frame",
     "x-rule": "the fields are `jti`, `sub`, `before` and `exp`",
@@ -133,7 +135,7 @@ export const RevocationBody = Type.Object(
       {
         oneOf: [{ required: ["jti"] }, { required: ["sub"] }],
         "x-error": "bad_frame",
-        "x-rule": "either `jti` or `sub` is required",
+        "x-rule": "one of `jti` and `sub` is required, and not both",
       },
       {
         dependentRequired: { before: ["sub"] },
@@ -239,10 +241,6 @@ export const BatchEvent = Type.Object(
   },
 );
 
-const BATCH = {
-  "x-error": "bad_frame",
-  "x-rule": "the body is one JSON object in UTF-8",
-};
 const EVENTS = {
   minItems: 1,
   maxItems: MAX_BATCH_EVENTS,
@@ -256,7 +254,6 @@ export const BatchBody = Type.Object(
   {
     title: "BatchBody",
     description: "Events to publish. Fields that are not named are ignored.",
-    ...BATCH,
     examples: [
       {
         events: [
@@ -269,7 +266,7 @@ export const BatchBody = Type.Object(
 );
 
 /** A batch whose events are not looked at: what is wrong with one is told in its place. */
-export const BatchEnvelope = Type.Object({ events: Type.Array(Type.Unknown(), EVENTS) }, BATCH);
+export const BatchEnvelope = Type.Object({ events: Type.Array(Type.Unknown(), EVENTS) });
 
 const EXAMPLE_RESULT = {
   status: 201,

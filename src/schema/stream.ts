@@ -12,7 +12,7 @@ const Welcome = Type.Object(
     examples: [
       {
         type: "welcome",
-        connection: "kJ3xmA0q-1",
+        connection: "kJ3xmA0qT9w2Lc7e",
         node: "node1",
         user: "ann",
         expires_in: 3599000,
@@ -45,7 +45,7 @@ const Ended = Type.Object(
   {
     title: "EndedBlock",
     description:
-      "`event: $closing`. The stream ends here: come back unless the code is 4500 or more. Such a block has `id: stop`, and who comes back with it, as an `EventSource` does that was not closed, is answered 204, which ends that.",
+      "`event: $closing`. The stream ends here: come back unless the code is 4500 or more. Such a block has `id: stop`, which is no place to go on from: an `EventSource` that nobody closed comes back with it, and is answered 204, which ends that.",
     examples: [{ type: "closing", code: 4401, reason: "token_expired", temporary: false }],
   },
 );
@@ -85,8 +85,8 @@ export const BLOCKS = {
 export const Stream = Type.String({
   title: "EventStream",
   description:
-    "Blocks of server-sent events (HTML, 9.2.6). The first one has only `retry:` and the `id:` at which the stream begins, the second is `$welcome`; then each event is a block whose `event:` is its type, and comments say that the stream lives.",
+    "Blocks of server-sent events (HTML, 9.2.6). The first one has only `retry:` and the `id:` at which the stream begins, the second is `$welcome`; then each event is a block whose `event:` is its type, a block with `id:` alone is an event that this connection asked not to hear (`except`), and comments say that the stream lives.",
   examples: [
-    'retry: 1834\nid: 43604441b0107ade-6b043420:42\n\nevent: $welcome\ndata: {"type":"welcome","connection":"kJ3xmA0q-1","node":"node1","user":"ann","expires_in":3599000,"heartbeat":30000}\n\nevent: message\nid: 43604441b0107ade-7c1d0a42:43\ndata: {"text":"hi"}\n\n',
+    'retry: 1834\nid: 43604441b0107ade-6b043420:42\n\nevent: $welcome\ndata: {"type":"welcome","connection":"kJ3xmA0qT9w2Lc7e","node":"node1","user":"ann","expires_in":3599000,"heartbeat":30000}\n\nevent: message\nid: 43604441b0107ade-7c1d0a42:43\ndata: {"text":"hi"}\n\n',
   ],
 });

@@ -35,7 +35,7 @@ const STREAMS =
 const stopped = {
   status: 204,
   description:
-    "Do not come back: the request has the id `stop`, of a stream that was ended for good, as an `EventSource` does that nobody closed.",
+    "Do not come back: `Last-Event-ID` is `stop`, that of a stream which was ended for good, as an `EventSource` sends it that nobody closed.",
 };
 
 export const EVENTS: readonly Operation[] = [

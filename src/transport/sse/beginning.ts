@@ -20,9 +20,12 @@ export interface Beginning {
 const checkedStream = shape(StreamParameters);
 const checkedLast = shape(lastSchema);
 
-/** Whether it comes back from a stream that told it not to, as an `EventSource` does that nobody has closed. */
-export function isStopped(head: RequestHead): boolean {
-  return lastEventId(head) === STOP;
+/**
+ * Whether it comes back from a stream that told it not to, as an `EventSource` does that nobody has closed. In the query,
+ * which somebody has written, it is no place to begin at.
+ */
+export function isStopped({ lastEventId }: RequestHead): boolean {
+  return lastEventId === STOP;
 }
 
 /** @throws {RequestError} bad_since, bad_limit */

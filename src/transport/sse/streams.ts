@@ -54,7 +54,7 @@ export class SseStreams implements Edge, Streams {
     for (const connection of here) {
       if (connection.id === event.except) {
         const own = blockFor(event, connection.id);
-        if (own) connection.deliver(own);
+        if (own) bytes += connection.deliver(own);
         continue;
       }
       bytes += connection.deliver(block);
