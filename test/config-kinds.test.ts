@@ -251,6 +251,28 @@ describe("printConfig", () => {
     expect(lines).toHaveLength(1 + Object.keys(OPTIONS).length);
   });
 
+  it("prints what gives the same when it is read", () => {
+    const environment = {
+      ...production,
+      TIDEGATE_HISTORY: '{"*":{"size":10,"time":"1m"},"none-*":"off"}',
+      TIDEGATE_GRANTS: '{"public:*":["subscribe"]}',
+      TIDEGATE_MAX_FRAME_BYTES: "16KiB",
+      TIDEGATE_HEARTBEAT: "20s",
+      TIDEGATE_PRESENCE: "room-* lobby",
+    };
+    const config = readConfig({ environment });
+    const lines = printConfig(config).split("\n");
+    const printed = lines.flatMap((line) => {
+      const [, name = "", text = ""] = /^(\w+)=(.*) {2}# \w+$/.exec(line) ?? [];
+      return name === "" || text.startsWith("(") ? [] : [[name, text] as const];
+    });
+    expect(printed.length).toBeGreaterThan(25);
+    const again = readConfig({ environment: { ...production, ...Object.fromEntries(printed) } });
+    const { sources: _, ...values } = config;
+    const { sources: __, ...same } = again;
+    expect(same).toEqual(values);
+  });
+
   it("says when it is development mode", () => {
     expect(printConfig(readConfig({ environment: {} }))).toMatch(/^# development mode\n/);
   });

@@ -150,8 +150,8 @@ describe.concurrent("tidegate serve", () => {
     expect(await node.line(/"msg":"listening"/)).toMatch(/"node":"of-flag"/);
     const { stdout } = await tidegate(["--config", file, "config"], { env });
     expect(stdout).toMatch(/TIDEGATE_NODE_ID=of-env +# environment/);
-    expect(stdout).toMatch(/TIDEGATE_HEARTBEAT=.* # environment/);
-    expect(stdout).toMatch(/TIDEGATE_DRAIN_TIME=.* # file/);
+    expect(stdout).toMatch(/TIDEGATE_HEARTBEAT=20s +# environment/);
+    expect(stdout).toMatch(/TIDEGATE_DRAIN_TIME=1s +# file/);
     expect(stdout).toMatch(/TIDEGATE_PORT=.* # default/);
     expect(stdout).toContain("https://a.example");
   });

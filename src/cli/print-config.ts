@@ -1,21 +1,15 @@
 import type { Config } from "../config/config.ts";
 import { environmentName, OPTIONS, type Option, type OptionName } from "../config/options.ts";
 
-/** The effective configuration, a line an option with its source. Secrets are never shown. */
+/** The effective configuration as it would be written, a line an option with its source. Secrets are never shown. */
 export function printConfig(config: Config): string {
   const rows = (Object.keys(OPTIONS) as OptionName[]).map((name) => {
     const option: Option<unknown> = OPTIONS[name];
-    const value = config[name];
-    const shown = value === undefined ? "(not set)" : option.secret ? "(secret)" : show(value);
+    const text = config.texts[name]?.replaceAll("\n", "\\n");
+    const shown = text === undefined ? "(not set)" : option.secret ? "(secret)" : text;
     return `${environmentName(name)}=${shown}  # ${config.sources[name]}`;
   });
   return [`# ${config.development ? "development" : "production"} mode`, ...rows].join("\n");
-}
-
-function show(value: unknown): string {
-  if (typeof value === "object" && value !== null && "rules" in value)
-    return (value.rules as string[]).join(" ");
-  return typeof value === "string" ? value.replaceAll("\n", "\\n") : JSON.stringify(value);
 }
 
 /** The table of options in README.md. */

@@ -9,6 +9,8 @@ export interface Config extends Values {
   /** No secret, key or JWKS URL is configured. */
   readonly development: boolean;
   readonly sources: Readonly<Record<OptionName, Source>>;
+  /** Each value as it is written; undefined: none. */
+  readonly texts: Readonly<Record<OptionName, string | undefined>>;
   /** What is odd but no reason not to start. */
   readonly warnings: readonly string[];
 }
@@ -70,8 +72,9 @@ export function readConfig({
     const option: Option<unknown> = OPTIONS[name];
     const fallback = development ? (option.development ?? option.default) : option.default;
     const read = (text: string | undefined) => (text === undefined ? undefined : option.kind.read(text));
+    texts[name] = unread.includes(environmentName(name)) ? fallback : (texts[name] ?? fallback);
     try {
-      values[name] = read(unread.includes(environmentName(name)) ? fallback : (texts[name] ?? fallback));
+      values[name] = read(texts[name]);
     } catch (error) {
       problems.push(`${environmentName(name)}: ${(error as Error).message}`);
       unread.push(environmentName(name));
@@ -82,6 +85,7 @@ export function readConfig({
     ...(values as unknown as Values),
     development,
     sources,
+    texts,
     warnings: unknownVariables(environment),
   };
   problems.push(
