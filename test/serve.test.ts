@@ -14,7 +14,7 @@ describe.concurrent("tidegate serve in development mode", () => {
   test("says loudly what it is, and prints a token and lines that work", async ({ stage }) => {
     const cwd = folder(stage);
     const node = startTidegate(stage, cwd, ["serve"]);
-    const curl = await node.line(/^\s*curl /);
+    const curl = await node.line(/^\s*curl -X POST /);
     const banner = node.output.join("\n");
     expect(banner).toMatch(/DEVELOPMENT MODE/);
     expect(banner).toMatch(/every origin allowed/);
@@ -39,6 +39,11 @@ describe.concurrent("tidegate serve in development mode", () => {
       data: { text: "Hello!" },
       sender: "dev",
     });
+
+    const stream = await run("sh", ["-c", `${/^\s*curl -N .*$/m.exec(banner)?.[0]} -m 1`]);
+    expect(stream.stdout).toContain("event: $welcome\n");
+    const [page] = /http:\S+\/docs/.exec(banner) as unknown as [string];
+    expect((await fetch(page)).status).toBe(200);
 
     const [, admin] = /admin\s+(http:\S+)\/readyz/.exec(banner) as unknown as [string, string];
     expect((await fetch(`${admin}/readyz`)).status).toBe(200);
