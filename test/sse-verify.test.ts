@@ -9,7 +9,7 @@ import type { Report } from "../src/verify/report.ts";
 import { metric } from "./support/metrics.ts";
 import { type Mutation, startMutant } from "./support/mutant.ts";
 import { losePublishes, unmute } from "./support/redis-faults.ts";
-import { type RedisServer, type Stage, test } from "./support/servers.ts";
+import { type Stage, test } from "./support/servers.ts";
 import { token } from "./support/token.ts";
 import { expectKept, runVerify } from "./support/verify.ts";
 
@@ -35,7 +35,7 @@ describe.concurrent("verify over event streams", { timeout: TIMEOUT_MS }, () => 
     const loads: Partial<VerifyOptions>[] = [
       {},
       { channelsPerClient: 1, channels: 3, clients: 30 },
-      { channelsPerClient: 60, channels: 60, clients: 10 },
+      { channelsPerClient: 60, channels: 60, clients: 20 },
     ];
     for (const load of loads) {
       const report = await runVerify(node.url, { ...SSE, ...load });
@@ -111,44 +111,144 @@ describe.concurrent("verify over event streams", { timeout: TIMEOUT_MS }, () => 
   });
 });
 
+interface Mutant {
+  readonly name: string;
+  readonly mutations: readonly Mutation[];
+  readonly settings?: Record<string, string>;
+  readonly load?: Partial<VerifyOptions>;
+  /** What is counted then. */
+  readonly counted: keyof Report;
+}
+
+/** Streams of one channel alone: their ids are those of the events. */
+const NARROW: Partial<VerifyOptions> = { channelsPerClient: 1, channels: 3, clients: 30 };
+/** Who stays away for long has missed more than is kept, and is told so. */
+const SHORT = {
+  settings: { TIDEGATE_HISTORY: '{"*":{"size":5,"time":"10m"}}' },
+  load: { ...NARROW, awayMs: 1_500, allowTold: true },
+};
+
 /** Each takes out of the gateway what event streams need, and verify has to see it. */
-const MUTANTS: {
-  name: string;
-  mutation: Mutation;
-  load?: Partial<VerifyOptions>;
-}[] = [
+const MUTANTS: readonly Mutant[] = [
   {
     name: "a cursor that does not move",
-    mutation: { file: "transport/sse/tracks.js", from: "if (mark)", to: "if (false)" },
+    mutations: [{ file: "transport/sse/tracks.js", from: "if (mark)", to: "if (false)" }],
+    counted: "duplicated",
   },
   {
     name: "a cursor that is ahead",
-    mutation: {
-      file: "protocol/cursor.js",
-      from: "digits(position.offset % MODULUS)",
-      to: "digits((position.offset + 1) % MODULUS)",
-    },
+    mutations: [
+      {
+        file: "protocol/cursor.js",
+        from: "digits(position.offset % MODULUS)",
+        to: "digits((position.offset + 1) % MODULUS)",
+      },
+    ],
+    counted: "reordered",
   },
   {
     name: "an id that stays where the stream began",
-    mutation: {
-      file: "transport/sse/blocks.js",
-      from: "idLine(position && formatId(position))",
-      to: "idLine(undefined)",
-    },
-    load: { channelsPerClient: 1, channels: 3, clients: 30 },
+    mutations: [
+      {
+        file: "transport/sse/blocks.js",
+        from: "function wholeOf({ text, position }) {",
+        to: "const first = {}; function wholeOf({ text, position, channel }) {",
+      },
+      {
+        file: "transport/sse/blocks.js",
+        from: "idLine(position && formatId(position))",
+        to: "idLine((first[channel] ??= position && formatId(position)))",
+      },
+    ],
+    load: NARROW,
+    counted: "duplicated",
+  },
+  {
+    name: "a loss that nobody is told of",
+    mutations: [
+      {
+        file: "transport/sse/connection.js",
+        from: "this.deliver(lostBlock(channel, position, reason));",
+        to: "",
+      },
+    ],
+    ...SHORT,
+    counted: "silent",
+  },
+  {
+    name: "a replay that begins one event too early",
+    mutations: [
+      {
+        file: "hub/past.js",
+        from: "return run(found);",
+        to: "return run([found.length > 0 && recent.at(since.offset), ...found].filter(Boolean));",
+      },
+    ],
+    counted: "duplicated",
+  },
+  {
+    name: "a `Last-Event-ID` that is not heeded",
+    mutations: [
+      {
+        file: "transport/sse/beginning.js",
+        from: 'return lastEventId || query.get("last_event_id") || undefined;',
+        to: "return undefined;",
+      },
+    ],
+    counted: "silent",
+  },
+  {
+    name: "an event that goes to the streams of another channel",
+    mutations: [
+      {
+        file: "transport/sse/streams.js",
+        from: "broadcast(event) {\n        const here = this.#byChannel.get(event.channel);",
+        to: `broadcast(event) {
+          const any = Math.random() < 0.05 ? [...this.#byChannel.keys()][0] : undefined;
+          const here = this.#byChannel.get(any ?? event.channel);`,
+      },
+    ],
+    load: NARROW,
+    counted: "foreign",
+  },
+  {
+    name: "streams that need no grant",
+    mutations: [
+      {
+        file: "transport/sse/sse.js",
+        from: 'authorise(identity, "subscribe", channel, context.rules);',
+        to: ";",
+      },
+      {
+        file: "transport/sse/sse.js",
+        from: '() => session.authorise("subscribe", channel)',
+        to: "() => {}",
+      },
+    ],
+    counted: "unauthorised",
   },
 ];
 
-async function verdict(stage: Stage, redis: RedisServer, mutation: Mutation | undefined, load = {}) {
-  const node = await startMutant(stage, redis, mutation);
+async function verdict(stage: Stage, { mutations, settings, load }: Omit<Mutant, "name" | "counted">) {
+  const node = await startMutant(stage, await stage.redis(), mutations, settings);
   return runVerify(node.url, { ...SSE, settleMs: 3_000, ...load });
 }
 
-describe("verify over event streams sees", { timeout: TIMEOUT_MS }, () => {
+describe.concurrent("verify over event streams sees", { timeout: TIMEOUT_MS }, () => {
   test.for(MUTANTS.map((mutant) => [mutant.name, mutant] as const))("%s", async ([, mutant], { stage }) => {
-    const report = await verdict(stage, await stage.redis(), mutant.mutation, mutant.load);
-    expect(report.ok, JSON.stringify(report)).toBe(false);
+    const report = await verdict(stage, mutant);
+    expect(report.ok).toBe(false);
+    expect(Number(report[mutant.counted]), JSON.stringify(report)).toBeGreaterThan(0);
+  });
+
+  test("none of it where nothing is taken out, and has tried every way in", async ({ stage }) => {
+    const report = await verdict(stage, { mutations: [], ...SHORT });
+    expectKept(report);
+    expect(report.told.trimmed).toBeGreaterThan(0);
+    expect(report.unauthorised).toBe(0);
+    expect(report.trespassing?.notTried).toEqual({});
+    const { frame, query, stream, streams, history } = report.trespassing?.refused ?? {};
+    for (const refused of [frame, query, stream, streams, history]) expect(refused).toBeGreaterThan(0);
   });
 
   test("events that Redis loses while no check is made for them", async ({ stage }) => {
@@ -158,7 +258,7 @@ describe("verify over event streams sees", { timeout: TIMEOUT_MS }, () => {
       from: "if (follows(event, this.position))",
       to: "if (true)",
     };
-    const node = await startMutant(stage, redis, mutation);
+    const node = await startMutant(stage, redis, [mutation]);
     const report = await runVerify(
       node.url,
       { ...SSE, settleMs: 3_000 },

@@ -210,16 +210,64 @@ describe("the checker", () => {
     expect(run.counts).toMatchObject(CLEAN);
   });
 
-  it("counts an offset that is for others as told", () => {
+  it("does not let a later word about another loss excuse a gap", () => {
     const run = start();
-    publish(run.world, 2);
-    tamper(run.client, (frames) => {
-      const { event } = frames[1] as { event: { id: string; data: string; sentAt: number } };
-      frames.splice(0, 2, { event: { ...event, skipped: 1 } });
+    publish(run.world, 3);
+    tamper(run.client, (frames) => frames.splice(1, 1));
+    run.world.flowAll();
+    wireOf(run.client).stream.subscribed(
+      { id: run.world.head, resumed: false, reason: "history_lost" },
+      run.world.tick(31_000),
+    );
+    expect(finish(run)).toMatchObject({ ...CLEAN, silent: 1, lost: 1 });
+  });
+
+  it("holds what comes against what `subscribed` said was missed, though nobody else knows of it", () => {
+    const run = start();
+    run.world.cut(run.client);
+    for (let i = 0; i < 3; i++) run.world.publish("never");
+    run.world.connect(run.client, {}, 3);
+    run.world.flowAll();
+    expect(run.world.checker.outstanding).toBe(1);
+    expect(finish(run)).toMatchObject({ ...CLEAN, silent: 3, lost: 3 });
+  });
+
+  it("counts what `subscribed` said was missed as lost while the run goes on", () => {
+    const run = start(1, { patienceMs: 1_000 });
+    run.world.cut(run.client);
+    run.world.publish("never");
+    run.world.connect(run.client, {}, 1);
+    run.world.flowAll();
+    run.world.checker.judge(run.world.tick(900));
+    expect(run.counts.silent).toBe(0);
+    run.world.checker.judge(run.world.tick(200));
+    expect(run.counts.silent).toBe(1);
+    expect(finish(run).silent).toBe(1);
+  });
+
+  it("takes the gateway's own events as part of the history, and as nothing else", () => {
+    const run = start(2);
+    const join = (offset: number) =>
+      ({ id: `e1-j${offset}:${offset}`, data: '{"user":"ann"}', sentAt: 0, origin: "gateway" }) as const;
+    for (const { wires } of run.world.clients)
+      for (const offset of [1, 2]) wires[0]?.stream.event(join(offset), run.world.tick());
+    expect(run.counts.latency.count).toBe(0);
+    expect(run.counts).toMatchObject({ ...CLEAN, deliveries: 0, recovered: 0 });
+    wireOf(run.client).stream.event(join(2), run.world.tick());
+    wireOf(run.client).stream.event(join(4), run.world.tick());
+    expect(finish(run)).toMatchObject({ duplicated: 1, silent: 2 }); // 4 is missing at the other one
+  });
+
+  it("counts an event of somebody else as foreign", () => {
+    const run = start();
+    const event = { id: "e1-f:1", data: '{"run":"other"}', sentAt: 0, origin: "foreign" } as const;
+    wireOf(run.client).stream.event(event, run.world.tick());
+    expect(finish(run)).toMatchObject({
+      ...CLEAN,
+      foreign: 1,
+      firstForeign: '{"run":"other"}',
+      deliveries: 0,
     });
-    const counts = finish(run);
-    expect(counts).toMatchObject({ ...CLEAN, toldLost: 1, lost: 1 });
-    expect([...counts.told]).toEqual([["skipped", 1]]);
   });
 
   it("judges as it goes: what is missing for too long is lost", () => {
@@ -255,6 +303,20 @@ describe("the checker", () => {
       run.world.checker.judge(run.world.tick(10));
     }
     expect(run.world.checker.remembered).toBeLessThan(300);
+    // It comes back, and gets all that the others got long ago.
+    run.world.connect(run.client);
+    expect(finish(run)).toMatchObject({ ...CLEAN, deliveries: 2_000 });
+  });
+
+  it("forgets what nobody acknowledges", () => {
+    const run = start(2, { keep: 10, patienceMs: 1_000 });
+    for (let i = 0; i < 1_000; i++) {
+      run.world.publish("never");
+      run.world.flowAll();
+      run.world.checker.judge(run.world.tick(10));
+    }
+    expect(run.world.checker.remembered).toBeLessThanOrEqual(20);
+    expect(finish(run)).toMatchObject({ ...CLEAN, deliveries: 2_000 });
   });
 
   it("finds no fault with the same event in another client's place of the history when all were told", () => {

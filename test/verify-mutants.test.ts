@@ -113,24 +113,44 @@ const CHECKS: readonly Check[] = [
     fault: "somebody knows an id",
     counted: ["unauthorised"],
   },
+  {
+    name: "a grant is needed to read the history",
+    mutation: {
+      file: "session/history.js",
+      from: 'authorise(identity, "history", channel, this.#rules);',
+      to: "",
+    },
+    fault: "somebody knows an id",
+    counted: ["unauthorised"],
+  },
+  {
+    name: "what one connection publishes is carried out in the order sent",
+    mutation: {
+      file: "session/channel-order.js",
+      from: "(before ? before.then(work) : work())",
+      to: "new Promise((go) => setTimeout(go, Math.random() * 20)).then(work)",
+    },
+    fault: "events are sent before those in front of them are answered",
+    counted: ["reordered"],
+  },
 ];
 
-async function verdict(stage: Stage, check: Check, mutation: Mutation | undefined): Promise<Report> {
+async function verdict(stage: Stage, check: Check, mutations: readonly Mutation[]): Promise<Report> {
   const redis = await stage.redis();
-  const node = await startMutant(stage, redis, mutation);
+  const node = await startMutant(stage, redis, mutations);
   const options = { settleMs: 3_000, ...check.options };
   return runVerify(node.url, options, { onStarted: () => check.inject?.(stage, redis) });
 }
 
 describe.each(CHECKS)("that $name", (check) => {
   test.concurrent(`is kept, although ${check.fault}`, { timeout: TIMEOUT_MS }, async ({ stage }) => {
-    expectKept(await verdict(stage, check, undefined));
+    expectKept(await verdict(stage, check, []));
   });
 
   test.concurrent(`is missed, when it is taken out and ${check.fault}`, { timeout: TIMEOUT_MS }, async ({
     stage,
   }) => {
-    const report = await verdict(stage, check, check.mutation);
+    const report = await verdict(stage, check, [check.mutation]);
     expect(report.ok).toBe(false);
     const seen = check.counted.filter((what) => Number(report[what]) > 0);
     expect(seen, JSON.stringify(report)).not.toEqual([]);

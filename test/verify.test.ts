@@ -1,11 +1,13 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect } from "vitest";
 import { freePort, until } from "../deploy/local/process.ts";
-import { CouldNotRun } from "../src/verify/options.ts";
-import type { Report } from "../src/verify/report.ts";
-import { folder, startTidegate, tidegate } from "./support/run.ts";
+import { CouldNotRun, DEFAULTS } from "../src/verify/options.ts";
+import { type Report, renderReport } from "../src/verify/report.ts";
 import { type GatewayNode, type Stage, test } from "./support/servers.ts";
-import { SECRET, token } from "./support/token.ts";
+import { token } from "./support/token.ts";
 import { expectKept, runVerify } from "./support/verify.ts";
 
 const TIMEOUT_MS = 60_000;
@@ -16,6 +18,7 @@ const PROMISES = {
   duplicated: 0,
   reordered: 0,
   conflicting: 0,
+  foreign: 0,
   unauthorised: 0,
   absent: 0,
   told: {},
@@ -36,6 +39,18 @@ function expectBusy(report: Report): void {
   expect(report.resumes.resumed).toBeGreaterThan(0);
   expect(report.latencyMs.p50).toBeGreaterThan(0);
   expect(report.latencyMs.max).toBeGreaterThanOrEqual(report.latencyMs.p99);
+}
+
+/** Some web server. */
+async function startPage() {
+  const page = { url: "", movedTo: undefined as string | undefined, stop: () => server.close() };
+  const server = createServer((_, res) => {
+    if (page.movedTo === undefined) res.writeHead(200, { "content-type": "text/html" }).end("<p>Welcome</p>");
+    else res.writeHead(301, { location: page.movedTo }).end();
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  page.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return page;
 }
 
 async function refusalOf(run: Promise<Report>): Promise<string> {
@@ -166,12 +181,91 @@ describe.concurrent("verify", { timeout: TIMEOUT_MS }, () => {
     expect(performance.now() - start).toBeLessThan(10_000);
   });
 
+  test("waits long enough for those who follow a node that stands still", async ({ stage }) => {
+    const redis = await stage.redis();
+    const nodes: GatewayNode[] = [];
+    for (const id of ["node1", "node2"])
+      nodes.push(
+        await stage.node({ redis, id, env: { TIDEGATE_HEARTBEAT: "10s", TIDEGATE_PONG_TIMEOUT: "2s" } }),
+      );
+    const haproxy = await stage.haproxy({ nodes });
+    await haproxy.waitForNodes(2);
+    const { settleMs } = DEFAULTS;
+    const report = await runVerify(
+      haproxy.url,
+      { durationMs: 0, reconnectMs: 0, settleMs },
+      {
+        async onStarted() {
+          await sleep(1_000);
+          nodes[0]?.kill("SIGSTOP");
+          await sleep(500);
+        },
+      },
+    );
+    nodes[0]?.kill("SIGCONT");
+    expectKept(report);
+    expect(report.reconnects.lost).toBeGreaterThan(0);
+    // With the heartbeat that nodes have by default.
+    expect(settleMs).toBeGreaterThan(35_000 + DEFAULTS.maxRetryMs);
+  });
+
+  test("finds every promise kept in channels with presence", async ({ stage }) => {
+    const { redis, node } = await nodeWithRedis(stage, { TIDEGATE_PRESENCE: "verify-*" });
+    const report = await runVerify(
+      node.url,
+      { channels: 1, clients: 10 },
+      {
+        // Somebody comes, goes and comes again: the same `$join` twice.
+        async onStarted() {
+          const [channel = ""] = /verify-\w+-0/.exec(await redis.cli("KEYS", "tidegate.log:*")) ?? [];
+          const joining = (sub: string) => ({ token: token({ sub }), channels: [channel] });
+          const bob = await stage.client(node.webSocketUrl, joining("bob"));
+          await bob.next("subscribed");
+          const seen = (type: string) =>
+            bob.frames.filter(
+              (frame) => frame.type === type && (frame.data as { user: string }).user === "ann",
+            );
+          for (const times of [1, 2]) {
+            const ann = await stage.client(node.webSocketUrl, joining("ann"));
+            await until("ann is there", () => seen("$join").length === times);
+            ann.socket.close();
+            await until("ann is gone", () => seen("$leave").length === times);
+          }
+        },
+      },
+    );
+    expectKept(report);
+    expect(report.deliveries).toBe(10 * report.acknowledged);
+  });
+
+  test("does not try to get in where a rule of the server lets everybody in", async ({ stage }) => {
+    const unauthorised = async (actions: string) => {
+      const { node } = await nodeWithRedis(stage, { TIDEGATE_GRANTS: `{"verify-*":[${actions}]}` });
+      const report = await runVerify(node.url);
+      expectKept(report);
+      return /^unauthorised +(.*)$/m.exec(renderReport(report))?.[1];
+    };
+    const [all, subscribe, history] = await Promise.all(
+      ['"subscribe","history"', '"subscribe"', '"history"'].map(unauthorised),
+    );
+    const rule = String.raw`\(the server rule .* lets everybody in\)`;
+    expect(all).toMatch(new RegExp(`^not tried: frame, query, stream, streams, history ${rule}$`));
+    expect(subscribe).toMatch(
+      new RegExp(`^0 .refused: history \\d+; not tried: frame, query, stream, streams ${rule}.$`),
+    );
+    expect(history).toMatch(new RegExp(`^0 .refused: frame .*; not tried: history ${rule}.$`));
+  });
+
   test("cannot run where there is nobody, no grant, or no history", async ({ stage }) => {
     const off = await stage.node({ env: { TIDEGATE_HISTORY: '{"*":"off"}' } });
     const node = await stage.node();
     const subscriber = (sub: string) => token({ sub, channels: { "*": ["subscribe"] } });
     const few = { clients: 2, durationMs: 1_000, settleMs: 1_000 };
     expect(await refusalOf(runVerify(off.url, few))).toContain("keeps no history");
+    for (const channels of [1, 3]) {
+      const load = { ...few, transports: ["sse"], channels } as const;
+      expect(await refusalOf(runVerify(off.url, load))).toMatch(/verify-\S+ keeps no history/);
+    }
     expect(await refusalOf(runVerify(node.url, { ...few, token: () => "x" }))).toMatch(/refused: 401/);
     expect(await refusalOf(runVerify(node.url, { ...few, token: () => token({ channels: {} }) }))).toContain(
       "forbidden",
@@ -179,75 +273,28 @@ describe.concurrent("verify", { timeout: TIMEOUT_MS }, () => {
     expect(await refusalOf(runVerify(node.url, { ...few, token: subscriber }))).toContain("forbidden");
     expect(await refusalOf(runVerify(`http://127.0.0.1:${await freePort()}`, few))).toMatch(/ECONNREFUSED/);
     expect(await refusalOf(runVerify("gateway.example.com", few))).toContain("is not a URL");
-  });
-});
-
-describe.concurrent("tidegate verify", { timeout: TIMEOUT_MS }, () => {
-  const env = { TIDEGATE_JWT_SECRET: SECRET, TIDEGATE_ALLOWED_ORIGINS: "none" };
-  const quick = ["--duration", "1s", "--clients", "10", "--reconnect", "500ms", "--settle", "5s"];
-
-  test("prints a report and exits 0 when every promise was kept", async ({ stage }) => {
-    const node = await stage.node();
-    const { code, stdout, stderr } = await tidegate(["verify", node.url, ...quick], {
-      env,
-      timeoutMs: 30_000,
-    });
-    expect(stderr).toBe("");
-    expect(stdout).toMatch(/^lost {10}0 \(silent 0, told 0\)$/m);
-    expect(stdout).toMatch(/^unauthorised {2}0$/m);
-    expect(stdout).toContain("Every promise was kept.");
-    expect(code).toBe(0);
+    expect(await refusalOf(runVerify(`${node.url}/gateway`, few))).toContain("has a path");
   });
 
-  test("prints one JSON object, and exits 1 when a promise was broken", async ({ stage }) => {
-    const { redis, node } = await nodeWithRedis(stage);
-    const given = ["--token", token(), "--via", "redis", "--duration", "6s", "--json"];
-    const run = tidegate(["verify", node.url, ...quick, ...given], {
-      env: { TIDEGATE_REDIS_URL: redis.url },
-      timeoutMs: 30_000,
-    });
-    await until("events flow", async () => (await redis.cli("KEYS", "tidegate.log:*")) !== "");
-    await redis.cli("FLUSHALL");
-    const { code, stdout } = await run;
-    const report = JSON.parse(stdout) as Report;
-    expect(report).toMatchObject({ ok: false, silent: 0, duplicated: 0, reordered: 0 });
-    expect(report.told.history_lost).toBeGreaterThan(0);
-    expect(report).not.toHaveProperty("unauthorised"); // no secret to mint a stranger's token with
-    expect(code).toBe(1);
+  test("says what is at an address where there is no gateway", async ({ stage }) => {
+    const page = stage.add(await startPage());
+    for (const transport of ["ws", "sse"] as const) {
+      const load = { clients: 1, durationMs: 1_000, transports: [transport] };
+      expect(await refusalOf(runVerify(page.url, load))).toContain("a web page (text/html), and no gateway");
+      page.movedTo = "https://elsewhere.example";
+      expect(await refusalOf(runVerify(page.url, load))).toContain(
+        "it has moved to https://elsewhere.example",
+      );
+      page.movedTo = undefined;
+    }
   });
 
-  test("exits 2 when it could not run", async ({ stage }) => {
-    const node = await stage.node();
-    const { code, stderr } = await tidegate(["verify", node.url, "--token", "x"]);
-    expect(stderr).toMatch(/^tidegate: could not run: refused: 401/);
-    expect(code).toBe(2);
-    expect(await tidegate(["verify", node.url, "--token", "x", "--via", "mail"])).toMatchObject({ code: 2 });
-    expect(await tidegate(["verify", node.url, "--clients", "none"])).toMatchObject({ code: 2 });
-  });
-
-  test("as a canary it runs on, and its metrics say what it finds", async ({ stage }) => {
-    const { redis, node } = await nodeWithRedis(stage);
-    const canary = startTidegate(
-      stage,
-      folder(stage),
-      ["verify", node.url, "--canary", "--rate", "20", "--metrics-port", "0"],
-      env,
-    );
-    const [, url = ""] = /metrics on (\S+)/.exec(await canary.line(/metrics on/)) ?? [];
-    const series = async (name: string) => {
-      const text = await (await fetch(url)).text();
-      return Number(new RegExp(`^tidegate_verify_${name} (\\S+)$`, "m").exec(text)?.[1]);
-    };
-    await until("events flow", async () => (await series("deliveries_total")) > 30);
-    await until("all are there at a time", async () => (await series("clients")) === 3);
-    expect(await series("latency_seconds_count")).toBeGreaterThan(0);
-    for (const what of ["lost", "silent", "told", "duplicated", "reordered", "conflicting"])
-      expect(await series(`${what}_total`), what).toBe(0);
-    await redis.cli("FLUSHALL");
-    await canary.line(/ told: \d+ more, \d+ in all$/);
-    expect(await series("told_total")).toBeGreaterThan(0);
-    expect(await series("silent_total")).toBe(0);
-    canary.kill("SIGTERM");
-    expect(await canary.exited).toEqual({ code: 0, signal: null });
+  test("says soon that Redis cannot be reached, and why", async ({ stage }) => {
+    const { node } = await nodeWithRedis(stage);
+    const start = performance.now();
+    const via = { redis: `redis://127.0.0.1:${await freePort()}`, prefix: "tidegate" };
+    const refusal = await refusalOf(runVerify(node.url, { via, durationMs: 30_000 }));
+    expect(refusal).toMatch(/^nothing could be published: .*ECONNREFUSED/);
+    expect(performance.now() - start).toBeLessThan(15_000);
   });
 });

@@ -7,7 +7,7 @@ import {
   type VerifyOptions,
   type Via,
 } from "../verify/options.ts";
-import { renderReport } from "../verify/report.ts";
+import { isBroken, renderReport } from "../verify/report.ts";
 import { verify as run } from "../verify/run.ts";
 import { EXIT_FAILURE, EXIT_USAGE } from "./exit.ts";
 
@@ -39,13 +39,16 @@ export interface VerifyContext extends Pick<VerifyOptions, "url" | "token" | "st
   readonly redisUrl: string | undefined;
   readonly redisPrefix: string;
   print(line: string): void;
-  /** What went wrong before anything could be verified. */
+  /** What went wrong, where nothing could be verified. */
   complain(line: string): void;
   /** Ends the run before its time, with a report. */
   readonly signal: AbortSignal;
 }
 
-/** @returns the exit code: 0 every promise kept, 1 not, 2 could not run */
+/**
+ * @returns the exit code: 0 every promise kept, 1 not, 2 could not run. 1 is for a promise that was seen broken, and for
+ * nothing else: whatever fails here, or is not let in any more, says nothing about the promises.
+ */
 export async function verify(flags: VerifyFlags, context: VerifyContext): Promise<number> {
   try {
     const options = optionsOf(flags, context);
@@ -58,18 +61,37 @@ export async function verify(flags: VerifyFlags, context: VerifyContext): Promis
     }
     const report = await run(options, { signal: context.signal });
     context.print(flags.json ? JSON.stringify(report) : renderReport(report));
-    return report.ok ? 0 : EXIT_FAILURE;
+    if (report.ok) return 0;
+    return isBroken(report) ? EXIT_FAILURE : EXIT_USAGE;
   } catch (error) {
-    if (!(error instanceof CouldNotRun)) throw error;
-    context.complain(`could not run: ${error.message}`);
+    context.complain(`could not run: ${reasonOf(error)}`);
     return EXIT_USAGE;
   }
+}
+
+/** For people; of what nobody has foreseen also where it came from. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof CouldNotRun) return error.message;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+/** @throws {CouldNotRun} when there is no token that a request can have */
+function checkToken(token: VerifyOptions["token"]): void {
+  let text: string;
+  try {
+    text = token("verify");
+  } catch (error) {
+    throw new CouldNotRun(`${(error as Error).message}; or give one: --token`);
+  }
+  if (!/^[\x21-\x7e]+$/.test(text))
+    throw new CouldNotRun("the token is empty, or has characters that no header takes");
 }
 
 /** @throws {CouldNotRun} */
 function optionsOf(flags: VerifyFlags, context: VerifyContext): VerifyOptions {
   const defaults = flags.canary ? CANARY_DEFAULTS : DEFAULTS;
   const { rate = defaults.rate, via = defaults.via } = flags;
+  checkToken(context.token);
   return {
     url: context.url,
     token: context.token,

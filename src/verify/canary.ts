@@ -5,6 +5,7 @@ import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import { Counts } from "./counts.ts";
 import { Load } from "./load.ts";
 import { CouldNotRun, type VerifyOptions } from "./options.ts";
+import { renderTrespassing } from "./report.ts";
 
 export interface CanaryOptions extends VerifyOptions {
   /** Where Prometheus scrapes it. 0: any free port. */
@@ -19,6 +20,8 @@ export interface CanaryOptions extends VerifyOptions {
 /** How long an event may be missing before it is lost. */
 const PATIENCE_MS = 60_000;
 const PRINT_EVERY_MS = 1_000;
+/** After so long somebody without a grant has tried every way, or cannot. */
+const TRIED_MS = 10_000;
 
 /**
  * Verifies until it is told to end, with little load and bounded memory: metrics say what it finds.
@@ -39,14 +42,20 @@ export async function canary(options: CanaryOptions): Promise<void> {
     await once(server, "listening").catch((error: Error) => {
       throw new CouldNotRun(error.message);
     });
-    await load.start();
+    await load.start(options.signal);
     const { port } = server.address() as AddressInfo;
     options.print(`run ${load.run}, metrics on http://${options.metricsHost}:${port}/metrics`);
     const watch = setInterval(printChanges(load, options.print), PRINT_EVERY_MS);
+    const tried = setTimeout(() => {
+      options.print(`somebody without a grant: ${renderTrespassing(load.trespassing)}`);
+    }, TRIED_MS);
     const ended = once(options.signal, "abort").then(() => undefined);
     const why = options.signal.aborted ? undefined : await Promise.race([load.broken, ended]);
     clearInterval(watch);
+    clearTimeout(tried);
     if (why !== undefined) throw new CouldNotRun(why);
+  } catch (error) {
+    if (!options.signal.aborted) throw error;
   } finally {
     server.close();
     server.closeAllConnections();
@@ -56,8 +65,8 @@ export async function canary(options: CanaryOptions): Promise<void> {
 
 /** What is promised never to be more than 0, and `told`, which a healthy system has no need of. */
 function violations({ counts }: Load): Record<string, number> {
-  const { lost, silent, duplicated, reordered, conflicting, told } = counts;
-  return { lost, silent, duplicated, reordered, conflicting, told: told.total };
+  const { lost, silent, duplicated, reordered, conflicting, foreign, unauthorised, told } = counts;
+  return { lost, silent, duplicated, reordered, conflicting, foreign, unauthorised, told: told.total };
 }
 
 function printChanges(load: Load, print: (line: string) => void): () => void {
@@ -94,6 +103,11 @@ function createRegistry(load: Load, latency: Histogram): Registry {
   counter("duplicated", "Events delivered more than once.", () => counts.duplicated);
   counter("reordered", "Events delivered out of order.", () => counts.reordered);
   counter("conflicting", "Ids with two values.", () => counts.conflicting);
+  counter("foreign", "Events of another channel, or of nobody.", () => counts.foreign);
+  counter("unauthorised", "How often somebody without a grant was let in.", () => counts.unauthorised);
+  counter("refused", "How often somebody without a grant was refused: 0, and nothing was tried.", () =>
+    Object.values(load.trespassing?.refused ?? {}).reduce((sum, count) => sum + count, 0),
+  );
   counter("late", "Live deliveries over five seconds after the acknowledgement.", () => counts.late);
   new Gauge({
     name: "tidegate_verify_clients",

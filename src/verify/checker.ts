@@ -11,16 +11,20 @@ import { type Audience, type Entry, EXCUSED, Ledger, OPEN } from "./ledger.ts";
  *                `subscribed` named. `"resumed":true` continues it; being told (`"resumed":false`) begins it anew.
  *   lost         an event within a claim that did not come: passed over by a later one, or at the end still missing at a
  *                client that is subscribed. It counts when it was acknowledged, when another client got it, or when its
- *                offset shows that it exists. It is either `silent` (nobody told the client) or `toldLost`.
+ *                offset shows that it exists, or a `subscribed` that names it as missed. It is either `silent` (nobody told the client) or `toldLost`.
  *   silent       moreover, each break of continuity without a word: another epoch, a `"resumed":true` that was none.
  *   duplicated   an event that came twice on one connection, or again behind `since`; or one publication under two ids.
  *                What comes on two connections while a client moves from one to the other is one event.
- *   reordered    an event that came behind a later one, or before `subscribed`
- *   conflicting  one id with two values; or one epoch and offset with two ids, at clients that were not told
+ *   reordered    an event that came behind a later one, or before `subscribed`; or two that one connection published side
+ *                by side, and that stand in the history the other way round
+ *   conflicting  one id with two values; or one epoch and offset with two ids, at clients that were not told; or an event
+ *                that was sent again and taken for another (`key_reused`)
+ *   foreign      an event of another channel, or that nobody of this run published, or without an id
  *   late         a live delivery over five seconds after the acknowledgement
  *   absent       a client that is not subscribed to all of its channels at the end
  *
- * An event that was never acknowledged may appear or not; if it does, it must at all clients.
+ * An event that was never acknowledged may appear or not; if it does, it must at all clients. The gateway's own, `$join`
+ * and the like, count where they are missing or come twice, and else as nothing.
  */
 
 export interface CheckerOptions {
@@ -38,6 +42,8 @@ class Channel implements Audience {
   readonly name: string;
   readonly ledger: Ledger;
   readonly claims: Claim[] = [];
+  /** Of connections that may have something to say still. */
+  readonly streams = new Set<Stream>();
 
   constructor(name: string, keep: number) {
     this.name = name;
@@ -81,7 +87,10 @@ export class Checker {
 
   /** Likewise, since where another connection of the client was. */
   streamSince(claim: Claim, since: Position | undefined): Stream {
-    return new Stream(claim, this.#channel(claim.channel).ledger, this.counts, since);
+    const { ledger, streams } = this.#channel(claim.channel);
+    const stream = new Stream(claim, ledger, this.counts, since);
+    streams.add(stream);
+    return stream;
   }
 
   /** An event was published. @throws {TypeError} when `id` is none */
@@ -95,25 +104,31 @@ export class Checker {
     if (known && known.data !== data) this.counts.conflicting++;
     const entry = known ?? ledger.record(position, data, at);
     entry.ackedAt ??= at;
-    ledger.sweep((rivals) => this.#judgeRivals(this.#channel(channel), rivals));
+    this.#sweep(this.#channel(channel));
   }
 
   /** Judges what has been missing for longer than anybody may wait. To be called every now and then. */
   judge(now: number): void {
     const until = now - this.#patienceMs;
     for (const channel of this.#channels.values()) {
+      for (const stream of channel.streams) {
+        if (stream.isOver) channel.streams.delete(stream);
+        else stream.judgeHead(until);
+      }
       for (const claim of channel.claims) claim.judgeHoles(until);
       for (const entry of channel.ledger.entries())
         if (entry.open > 0 && entry.knownAt <= until)
           this.#judgeEntry(channel, entry, ({ connectedSince, disconnectedAt }) =>
             connectedSince === undefined ? disconnectedAt <= until : connectedSince <= until,
           );
+      this.#sweep(channel);
     }
   }
 
   /** Judges everything, at the end of the run. */
   finish(): void {
     for (const channel of this.#channels.values()) {
+      for (const stream of channel.streams) stream.judgeHead();
       for (const claim of channel.claims) claim.judgeHoles();
       for (const entry of channel.ledger.entries())
         if (entry.open > 0) this.#judgeEntry(channel, entry, () => true);
@@ -124,7 +139,8 @@ export class Checker {
   /** Events that some client still lacks, holes, forks that nobody has spoken of: what a run waits for at its end. */
   get outstanding(): number {
     let count = 0;
-    for (const { ledger, claims } of this.#channels.values()) {
+    for (const { ledger, claims, streams } of this.#channels.values()) {
+      for (const stream of streams) if (stream.isBehind) count++;
       for (const entry of ledger.entries()) count += entry.open;
       for (const claim of claims) if (!claim.holes.isEmpty) count++;
       for (const rivals of ledger.contested()) if (camps(claims, rivals) > 1) count++;
@@ -154,6 +170,10 @@ export class Checker {
         if (claim.isConnected) this.counts.silent++;
       }
     }
+  }
+
+  #sweep(channel: Channel): void {
+    channel.ledger.sweep((rivals) => this.#judgeRivals(channel, rivals));
   }
 
   #judgeRivals({ claims }: Channel, rivals: readonly Entry[]): void {

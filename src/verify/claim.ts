@@ -5,6 +5,11 @@ import { type Entry, EXCUSED, type Fate, type Ledger, OPEN, TOLD } from "./ledge
 
 /** A live delivery that takes longer, counted from the acknowledgement, is late. */
 const LATE_MS = 5_000;
+/**
+ * How long after a gap, passed over by a later event, the word may come that belongs to it. A node that delivers reaches
+ * Redis, and tells within seconds; what is said of another loss later does not excuse this one.
+ */
+const TELL_MS = 30_000;
 
 /**
  * What one client may expect of one channel, over all its connections. The claim begins at the position that the first
@@ -71,7 +76,8 @@ export class Claim {
     const sameEpoch = position.epoch === this.position?.epoch;
     let missedSince = Number.POSITIVE_INFINITY;
     for (const hole of this.holes.take()) {
-      this.#counts.toldLost += sizeOf(hole);
+      if (at - hole.at > TELL_MS) this.#counts.silent += sizeOf(hole);
+      else this.#counts.toldLost += sizeOf(hole);
       missedSince = Math.min(missedSince, this.#settleHole(hole) ?? hole.at);
     }
     for (const entry of this.#ledger.entries()) {
@@ -162,6 +168,8 @@ export interface Beginning {
   isAt(position: Position): boolean;
   /** All of it, for who has heard of the next event. */
   before(first: Position): Position;
+  /** All of it, where it is known at once. */
+  readonly whole?: Position;
 }
 
 export interface Received {
@@ -170,8 +178,8 @@ export interface Received {
   readonly data: string;
   /** When it was first tried to publish, in milliseconds of the run's clock. */
   readonly sentAt: number;
-  /** How many offsets before it are not for this client. */
-  readonly skipped?: number | undefined;
+  /** Whose it is; default: the run's own. All of them are part of the history, and leave no gap in it. */
+  readonly origin?: "own" | "gateway" | "foreign";
 }
 
 /**
@@ -185,8 +193,10 @@ export class Stream {
   readonly #since: Position | undefined;
   /** The last event here, or where the stream began; undefined: not confirmed yet. */
   #last: Position | undefined;
-  /** Events up to here were missed, later ones are live. */
+  /** Events up to here, of the same epoch, were missed and have to come; later ones are live. */
   #head = 0;
+  /** When it last got on. */
+  #movedAt = Number.NEGATIVE_INFINITY;
   /** Of an event stream, which does not say how far the channel is: what was tried to publish before then was missed. */
   #openedAt = Number.NEGATIVE_INFINITY;
   #beginning: Beginning | undefined;
@@ -209,6 +219,7 @@ export class Stream {
     this.#openedAt = at;
     if (!this.#since) {
       this.#beginning = beginning;
+      if (beginning.whole) this.#last = this.#beginBefore(beginning.whole);
       return;
     }
     this.#last = this.#since;
@@ -226,6 +237,7 @@ export class Stream {
     if (this.#isResuming || (first && this.#since))
       this.#counts.resumes.add(resumed === true ? "resumed" : (reason ?? "ignored"));
     this.#isResuming = false;
+    this.#movedAt = at;
     this.#head = position.offset;
     this.#last = resumed === true && this.#since ? this.#since : position;
     if (resumed === false) {
@@ -237,15 +249,34 @@ export class Stream {
     } else if (resumed !== true || !isAhead(position, this.#since)) {
       this.#claim.breach(at);
       this.#claim.moveTo(position);
+      if (position.epoch !== this.#since.epoch) this.#head = 0;
     }
     this.#ledger.latestEpoch = position.epoch;
   }
 
+  get isOver(): boolean {
+    return this.#ended;
+  }
+
+  /** Whether events are still to come of which `subscribed` said that they were missed. */
+  get isBehind(): boolean {
+    return !this.#ended && this.#last !== undefined && this.#last.offset < this.#head;
+  }
+
+  /** Those that have not come are a hole. @param until when it had to get on */
+  judgeHead(until = Number.POSITIVE_INFINITY): void {
+    if (!this.isBehind || !this.#last || this.#movedAt > until) return;
+    this.#claim.holes.add(this.#last.epoch, this.#last.offset + 1, this.#head, this.#movedAt);
+    this.#head = 0;
+  }
+
   /** @throws {TypeError} when `id` is none */
-  event({ id, data, sentAt, skipped = 0 }: Received, at: number): void {
+  event({ id, data, sentAt, origin = "own" }: Received, at: number): void {
     const position = positionOf(id);
     if (this.#ended) return;
+    if (origin === "foreign") this.#counts.foreigner(data);
     this.#resumed();
+    this.#movedAt = at;
     this.#last ??= this.#beginBefore(position);
     if (!this.#last) {
       this.#counts.reordered++; // `subscribed` comes first
@@ -257,14 +288,17 @@ export class Stream {
       this.#claim.breach(at);
       this.#claim.moveTo(position);
       this.#last = position;
+      this.#head = 0;
     } else if (position.offset > this.#last.offset) {
-      this.#passOver(this.#last, position, skipped, at);
+      if (position.offset > this.#last.offset + 1)
+        this.#claim.holes.add(position.epoch, this.#last.offset + 1, position.offset - 1, at);
       this.#last = position;
     } else if (!this.#comesAgain(position, at)) return;
     this.#ledger.latestEpoch = position.epoch;
-    const entry = this.#ledger.record(position, data, at);
-    this.#checkPublication(entry);
-    if (!this.#claim.deliver(entry, at)) return;
+    const isOwn = origin === "own";
+    const entry = this.#ledger.record(position, data, at, isOwn);
+    if (isOwn) this.#checkPublication(entry);
+    if (!this.#claim.deliver(entry, at) || !isOwn) return;
     this.#counts.deliveries++;
     if (position.offset <= this.#head || sentAt < this.#openedAt) this.#counts.recovered++;
     else {
@@ -294,14 +328,6 @@ export class Stream {
     const start = this.#beginning?.before(first);
     if (start && this.#claim.generation === 0) this.#claim.begin(start);
     return start;
-  }
-
-  #passOver(last: Position, next: Position, skipped: number, at: number): void {
-    const missing = next.offset - last.offset - 1;
-    if (missing > skipped) return this.#claim.holes.add(next.epoch, last.offset + 1, next.offset - 1, at);
-    for (const entry of this.#ledger.between(next.epoch, last.offset + 1, next.offset - 1))
-      if (entry.fates[this.#claim.index] === OPEN) this.#claim.tell(entry);
-    if (missing > 0) this.#counts.told.add("skipped");
   }
 
   /** An event no later than the last one. @returns whether the client did not have it yet */

@@ -1,16 +1,10 @@
 import { WebSocket } from "ws";
 import { shouldReconnect } from "../protocol/codes.ts";
 import { isObject, parse } from "../protocol/json.ts";
+import { type ConnectionEnd, readRefusal, SILENCE_MS } from "./ended.ts";
 
 /** A frame of the node, as JSON. */
 export type Frame = Readonly<Record<string, unknown>> & { readonly type: string };
-
-export interface ConnectionEnd {
-  /** Whether to come back. */
-  readonly again: boolean;
-  /** For people: the close code, the refusal, the error. */
-  readonly why: string;
-}
 
 export interface ConnectionOptions {
   /** `ws://…/ws` */
@@ -24,10 +18,7 @@ export interface ConnectionOptions {
 }
 
 const HANDSHAKE_MS = 5_000;
-/** How much longer than the heartbeat nothing may be heard of a node before it counts as dead. */
-const SILENCE_MS = 5_000;
 const DEFAULT_HEARTBEAT_MS = 30_000;
-const MAX_REFUSAL_CHARS = 300;
 
 /** One WebSocket to a node, with a watchdog: a node that neither speaks nor pings is dead. */
 export class Connection {
@@ -49,18 +40,9 @@ export class Connection {
     this.#socket.on("open", () => this.#heard());
     this.#socket.on("ping", () => this.#heard());
     this.#socket.on("message", (data) => this.#receive(String(data)));
-    this.#socket.on("unexpected-response", (_request, response) => {
-      response.setEncoding("utf8");
-      let body = "";
-      response.on("data", (chunk: string) => {
-        if (body.length < MAX_REFUSAL_CHARS) body += chunk;
-      });
-      response.on("close", () => {
-        const { statusCode = 0 } = response;
-        const again = statusCode === 429 || statusCode >= 500;
-        this.#end({ again, why: `refused: ${statusCode} ${body.trim().slice(0, MAX_REFUSAL_CHARS)}` });
-      });
-    });
+    this.#socket.on("unexpected-response", (_request, response) =>
+      readRefusal(response, (end) => this.#end(end)),
+    );
     this.#socket.on("error", ({ message }) => {
       this.#failure = { again: true, why: message || "no connection" };
     });

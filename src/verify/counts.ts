@@ -30,6 +30,11 @@ export class Counts {
   duplicated = 0;
   reordered = 0;
   conflicting = 0;
+  /** Events of another channel, or that nobody of this run published, or without an id; and the first of them. */
+  foreign = 0;
+  firstForeign: string | undefined;
+  /** How often somebody without a grant was let in. */
+  unauthorised = 0;
 
   /** Live deliveries over five seconds after the acknowledgement, and the longest of them, in milliseconds. */
   late = 0;
@@ -50,6 +55,11 @@ export class Counts {
 
   get lost(): number {
     return this.silent + this.toldLost;
+  }
+
+  foreigner(text: string): void {
+    this.foreign++;
+    this.firstForeign ??= text.slice(0, 200);
   }
 
   detected(afterMs: number): void {

@@ -2,7 +2,7 @@ import { type ClientRequest, request as httpRequest, type IncomingMessage } from
 import { request as httpsRequest } from "node:https";
 import { shouldReconnect } from "../protocol/codes.ts";
 import { isObject, parse } from "../protocol/json.ts";
-import type { ConnectionEnd } from "./connection.ts";
+import { type ConnectionEnd, readRefusal, SILENCE_MS } from "./ended.ts";
 
 /** What stands between two empty lines (HTML, 9.2.6). */
 export interface Block {
@@ -23,9 +23,6 @@ export interface EventStreamOptions {
 
 /** For the head of the answer, and for what a stream begins with. */
 const ANSWER_MS = 10_000;
-/** A heartbeat may be so late. */
-const LATE_MS = 5_000;
-const MAX_REFUSAL_CHARS = 300;
 
 /** One event stream of a node, with a watchdog: a node that says nothing, not even a comment, is dead. */
 export class EventStream {
@@ -64,26 +61,15 @@ export class EventStream {
   }
 
   #read(response: IncomingMessage): void {
-    const { statusCode = 0 } = response;
     response.setEncoding("utf8");
     response.on("error", () => {}); // followed by `close`
     this.#watchdog.refresh();
-    if (statusCode !== 200) return this.#refused(statusCode, response);
+    if (response.statusCode !== 200 || !/^text\/event-stream\b/i.test(response.headers["content-type"] ?? ""))
+      return readRefusal(response, (end) => this.#end(end));
     response.on("data", (text: string) => {
       if (!this.#ended) this.#hear(text);
     });
     response.on("close", () => this.#end(this.#announced ?? { again: true, why: "the stream ended" }));
-  }
-
-  #refused(status: number, response: IncomingMessage): void {
-    let body = "";
-    response.on("data", (text: string) => {
-      if (body.length < MAX_REFUSAL_CHARS) body += text;
-    });
-    response.on("close", () => {
-      const again = status === 429 || status >= 500;
-      this.#end({ again, why: `refused: ${status} ${body.trim().slice(0, MAX_REFUSAL_CHARS)}` });
-    });
   }
 
   /** A line break is CR, LF or CRLF; a CR at the very end may be the first half of one. */
@@ -117,7 +103,7 @@ export class EventStream {
     const told = parse(data ?? "");
     if (!isObject(told) || typeof told.heartbeat !== "number") return;
     clearTimeout(this.#watchdog);
-    this.#watchdog = setTimeout(() => this.#giveUp(), told.heartbeat + LATE_MS);
+    this.#watchdog = setTimeout(() => this.#giveUp(), told.heartbeat + SILENCE_MS);
   }
 
   #announce(type: string, data: string | undefined): void {

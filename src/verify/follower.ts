@@ -1,11 +1,11 @@
 import type { Checker } from "./checker.ts";
 import type { Claim } from "./claim.ts";
-import type { ConnectionEnd } from "./connection.ts";
-import { Conversation } from "./conversation.ts";
-import type { Dialogue, DialogueOptions } from "./dialogue.ts";
+import type { Conversation, ConversationOptions } from "./conversation.ts";
+import type { ConnectionEnd } from "./ended.ts";
 import type { Transport } from "./options.ts";
 import { randomInterval, retryDelay } from "./retry.ts";
 import { Bookmark, SseConversation } from "./sse-conversation.ts";
+import { WsConversation } from "./ws-conversation.ts";
 
 /** What a client does beside listening. Durations are milliseconds. */
 export interface FollowerOptions {
@@ -44,10 +44,10 @@ export class Follower {
   readonly #reconnects: Reconnects;
   readonly #options: FollowerOptions;
   readonly #bookmark = new Bookmark();
-  #current: Dialogue | undefined;
+  #current: Conversation | undefined;
   /** The one to move to. */
-  #next: Dialogue | undefined;
-  readonly #dropping = new Set<Dialogue>();
+  #next: Conversation | undefined;
+  readonly #dropping = new Set<Conversation>();
   #failed = 0;
   #retry: NodeJS.Timeout | undefined;
   #whim: NodeJS.Timeout | undefined;
@@ -68,6 +68,9 @@ export class Follower {
 
   /** Why its last attempt to connect failed. */
   lastFailure = "";
+
+  /** Why it is not let in for good; undefined: it is. */
+  refusal: string | undefined;
 
   connect(): void {
     this.#current = this.#open();
@@ -93,27 +96,27 @@ export class Follower {
     for (const one of [this.#current, this.#next, ...this.#dropping]) one?.cut();
   }
 
-  #open(fresh = false): Dialogue {
+  #open(fresh = false): Conversation {
     const { run, token } = this.#options;
-    const dialogue: Dialogue = this.#converse({
+    const conversation: Conversation = this.#converse({
       run,
       token: token(),
       fresh,
-      onReady: () => this.#ready(dialogue),
+      onReady: () => this.#ready(conversation),
       onClosing: (inMs, elsewhere) => {
-        if (dialogue === this.#current) this.#move(inMs, elsewhere);
+        if (conversation === this.#current) this.#move(inMs, elsewhere);
       },
-      onRefused: (why) => this.#options.onRefused(why),
-      onEnd: (end) => this.#ended(dialogue, end),
+      onRefused: (why) => this.#refuse(why),
+      onEnd: (end) => this.#ended(conversation, end),
     });
-    return dialogue;
+    return conversation;
   }
 
-  #converse(options: DialogueOptions): Dialogue {
+  #converse(options: ConversationOptions): Conversation {
     const { transport, url, maxRetryMs } = this.#options;
     if (transport === "sse")
       return new SseConversation(this.#checker, this.#claims, this.#bookmark, url.http, options);
-    return new Conversation(this.#checker, this.#claims, { ...options, url: url.webSocket, maxRetryMs });
+    return new WsConversation(this.#checker, this.#claims, { ...options, url: url.webSocket, maxRetryMs });
   }
 
   #followWhim(): void {
@@ -134,11 +137,11 @@ export class Follower {
     }, inMs);
   }
 
-  #ready(dialogue: Dialogue): void {
+  #ready(conversation: Conversation): void {
     this.#failed = 0;
-    if (dialogue !== this.#next) return;
+    if (conversation !== this.#next) return;
     const old = this.#current;
-    this.#current = dialogue;
+    this.#current = conversation;
     this.#next = undefined;
     if (!old) return;
     this.#reconnects.moved++;
@@ -147,22 +150,27 @@ export class Follower {
       this.#dropping.delete(old);
       old.cut();
     }, OVERLAP_MS).unref();
-    if (dialogue.isClosing) this.#move(0, true);
+    if (conversation.isClosing) this.#move(0, true);
   }
 
-  #ended(dialogue: Dialogue, { again, why }: ConnectionEnd): void {
+  #ended(conversation: Conversation, { again, why }: ConnectionEnd): void {
     this.lastFailure = why;
-    if (this.#stopped || this.#dropping.delete(dialogue)) return;
-    if (!again) return this.#options.onRefused(why);
-    if (dialogue === this.#next) {
+    if (this.#stopped || this.#dropping.delete(conversation)) return;
+    if (!again) return this.#refuse(why);
+    if (conversation === this.#next) {
       this.#next = undefined;
       if (this.#current?.isClosing) this.#move(retryDelay(this.#failed++, this.#options.maxRetryMs), true);
       return;
     }
-    if (dialogue.isReady) this.#reconnects.lost++;
+    if (conversation.isReady) this.#reconnects.lost++;
     this.#current = this.#next;
     this.#next = undefined;
     if (!this.#current) this.#comeBack(retryDelay(this.#failed++, this.#options.maxRetryMs));
+  }
+
+  #refuse(why: string): void {
+    this.refusal ??= why;
+    this.#options.onRefused(why);
   }
 
   #comeBack(inMs: number): void {

@@ -47,7 +47,7 @@ export class Ledger {
   readonly #keep: number;
   /** By epoch and offset, oldest first. */
   readonly #entries = new Map<string, Entry>();
-  /** By data, the newest entry. */
+  /** By data, the newest entry of the run's own. */
   readonly #publications = new Map<string, Entry>();
   /** By epoch: up to which offset events may have been forgotten. */
   readonly #forgotten = new Map<string, number>();
@@ -105,12 +105,15 @@ export class Ledger {
     for (let entry = this.#publications.get(data); entry; entry = entry.twin) yield entry;
   }
 
-  /** The entry of an event, new or known. */
-  record(position: Position, data: string, now: number): Entry {
+  /** The entry of an event, new or known. @param isOwn what it says tells it from all others */
+  record(position: Position, data: string, now: number, isOwn = true): Entry {
     const known = this.find(position);
     if (known) return known;
     const { size } = this.#audience;
-    const fates = Int32Array.from({ length: size }, (_, i) => this.#audience.fateAtBirth(i, position));
+    // One that was forgotten comes to a client that was away: what the others are owed has been judged.
+    const fateOf = (i: number) =>
+      this.isForgotten(position) ? EXCUSED : this.#audience.fateAtBirth(i, position);
+    const fates = Int32Array.from({ length: size }, (_, i) => fateOf(i));
     const entry: Entry = {
       position,
       data,
@@ -120,10 +123,10 @@ export class Ledger {
       fates,
       open: fates.reduce((sum, fate) => sum + (fate === OPEN ? 1 : 0), 0),
       rival: undefined,
-      twin: this.#publications.get(data),
+      twin: isOwn ? this.#publications.get(data) : undefined,
     };
     this.#insert(entry);
-    this.#publications.set(data, entry);
+    if (isOwn) this.#publications.set(data, entry);
     return entry;
   }
 

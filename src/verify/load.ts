@@ -4,24 +4,30 @@ import { Checker } from "./checker.ts";
 import type { Claim } from "./claim.ts";
 import type { Counts } from "./counts.ts";
 import { Follower, Reconnects } from "./follower.ts";
-import { CouldNotRun, DEFAULTS, type Transport, type VerifyOptions } from "./options.ts";
+import { CouldNotRun, DEFAULTS, type VerifyOptions } from "./options.ts";
+import { type Plan, plansFor } from "./plan.ts";
 import { channelName } from "./publication.ts";
 import { Published, Publisher } from "./publisher.ts";
 import { findings, latenciesOf, type Report } from "./report.ts";
-import { Stranger } from "./stranger.ts";
+import { Stranger, type Trespassing } from "./stranger.ts";
 import type { Way } from "./way.ts";
 import { HttpWay } from "./way-http.ts";
 import { WebSocketWay } from "./way-websocket.ts";
 
 /** For the first client to be subscribed, for all, and then for the first events. */
 const FIRST_MS = 5_000;
+/** For anything at all to be acknowledged. */
+const NOTHING_MS = 10_000;
 const START_MS = 20_000;
 const JUDGE_EVERY_MS = 1_000;
 const POLL_MS = 100;
-/** What is remembered for duplicates, of all channels together. */
+/** What is remembered for duplicates, of all channels together: events, and what became of them at each client. */
 const KEEP = 20_000;
-const MIN_KEEP_PER_CHANNEL = 50;
+const KEEP_FATES = 5_000_000;
+const MIN_KEEP_PER_CHANNEL = 10;
 const MAX_PROBLEMS = 10;
+/** Clients whose channels and ids somebody knows who has no right to them. */
+const KNOWN_TO_STRANGERS = 100;
 
 /** The clients and publishers of a run, and the checker that they report to. */
 export class Load {
@@ -41,16 +47,21 @@ export class Load {
   /** What no retry mends, once each. */
   readonly #problems = new Set<string>();
   #onProblem: (why: string) => void = () => {};
+  #stopped = false;
 
   constructor(options: VerifyOptions, counts: Counts, patienceMs?: number) {
     this.#options = options;
     this.counts = counts;
     this.#url = urlsOf(options.url);
+    const { channels, transports = DEFAULTS.transports } = options;
+    const plans = plansFor(options, transports);
+    const claims = plans.reduce((sum, plan) => sum + plan.channels.length, 0);
+    const keep = Math.floor(Math.min(KEEP / channels, KEEP_FATES / claims));
     this.#checker = new Checker(counts, {
-      keep: Math.max(MIN_KEEP_PER_CHANNEL, Math.floor(KEEP / options.channels)),
+      keep: Math.max(MIN_KEEP_PER_CHANNEL, keep),
       ...(patienceMs !== undefined && { patienceMs }),
     });
-    this.#followers = Array.from({ length: options.clients }, (_, number) => this.#follower(number));
+    this.#followers = plans.map((plan, number) => this.#follower(plan, number));
   }
 
   /** Clients that are subscribed to all of their channels. */
@@ -58,30 +69,38 @@ export class Load {
     return this.#followers.filter(({ isPresent }) => isPresent).length;
   }
 
-  /** Connects every client, then begins to publish; resolves when events flow. @throws {CouldNotRun} */
-  async start(): Promise<void> {
+  /** Of somebody who has no grant; undefined: there is nobody. */
+  get trespassing(): Trespassing | undefined {
+    return this.#stranger?.found;
+  }
+
+  /**
+   * Connects every client, then begins to publish; resolves when events flow.
+   * @param signal calls it off
+   * @throws {CouldNotRun}
+   */
+  async start(signal?: AbortSignal): Promise<void> {
     const refused = new Promise<never>((_, reject) => {
       this.#onProblem = (why) => reject(new CouldNotRun(why));
+      const callOff = () => reject(new CouldNotRun("it was ended before events flowed"));
+      if (signal?.aborted) callOff();
+      else signal?.addEventListener("abort", callOff, { once: true });
     });
     refused.catch(() => {});
     for (const follower of this.#followers) follower.connect();
     await Promise.race([refused, this.#everybodyIsIn()]);
     for (const follower of this.#followers) follower.beRestless();
-    const { strangerToken, maxRetryMs } = this.#options;
-    if (strangerToken)
-      this.#stranger = new Stranger(this.#claims, {
-        url: this.#url.webSocket,
-        token: strangerToken,
-        maxRetryMs,
-      });
     this.#publishers = await this.#createPublishers();
+    const { strangerToken } = this.#options;
+    if (strangerToken)
+      this.#stranger = new Stranger(this.#claims.slice(0, KNOWN_TO_STRANGERS), this.counts, {
+        url: this.#url,
+        token: strangerToken,
+      });
     for (const publisher of this.#publishers) publisher.start();
     this.#startedAt = performance.now();
     this.#judge = setInterval(() => this.#checker.judge(performance.now()), JUDGE_EVERY_MS);
-    await this.#until(
-      () => this.published.givenUp > 0 || this.counts.acknowledged >= 2 * this.#options.channels,
-      FIRST_MS,
-    );
+    await Promise.race([refused, this.#eventsFlow()]);
     this.#onProblem = () => {};
   }
 
@@ -109,8 +128,9 @@ export class Load {
 
   /** Ends every connection. The report is about what there was until then. */
   async stop(): Promise<Report> {
+    this.#stopped = true;
     clearInterval(this.#judge);
-    const absent = this.#followers.length - this.present;
+    const absent = this.#followers.filter((one) => !one.isPresent && one.refusal === undefined).length;
     this.#checker.finish();
     const report = this.#report(absent);
     this.#stranger?.stop();
@@ -120,8 +140,10 @@ export class Load {
   }
 
   #report(absent: number): Report {
-    const { counts, published, reconnects } = this;
+    const { counts, published, reconnects, trespassing } = this;
+    const tried = { ...trespassing?.refused, ...trespassing?.letIn };
     const seen = {
+      problems: [...this.#problems],
       run: this.run,
       durationMs: Math.round(performance.now() - this.#startedAt),
       published: published.begun,
@@ -140,7 +162,10 @@ export class Load {
       duplicated: counts.duplicated,
       reordered: counts.reordered,
       conflicting: counts.conflicting,
-      unauthorised: this.#stranger?.letIn,
+      foreign: counts.foreign,
+      firstForeign: counts.firstForeign,
+      unauthorised: Object.keys(tried).length > 0 ? counts.unauthorised : undefined,
+      trespassing,
       late: counts.late,
       worstLateMs: Math.round(counts.worstLateMs),
       absent,
@@ -148,30 +173,29 @@ export class Load {
         counts.worstDetectionMs === undefined ? undefined : Math.round(counts.worstDetectionMs),
       latencyMs: latenciesOf(counts),
     };
-    const why = [...findings(seen, this.#options.allowTold), ...this.#problems];
+    const why = [...findings(seen, this.#options.allowTold), ...seen.problems];
     return { ok: why.length === 0, why, ...seen };
   }
 
-  #follower(number: number): Follower {
-    const { channels, channelsPerClient, reconnectMs, awayMs, maxRetryMs } = this.#options;
-    const { transports = DEFAULTS.transports } = this.#options;
-    const claims = Array.from({ length: Math.min(channels, channelsPerClient) }, (_, i) =>
-      this.#checker.claim(channelName(this.run, (number + i) % channels)),
-    );
+  #follower({ transport, channels }: Plan, number: number): Follower {
+    const { reconnectMs, awayMs, maxRetryMs } = this.#options;
+    const claims = channels.map((channel) => this.#checker.claim(channelName(this.run, channel)));
     this.#claims.push(...claims);
     return new Follower(this.#checker, claims, this.reconnects, {
-      transport: transports[number % transports.length] as Transport,
+      transport,
       url: this.#url,
       run: this.run,
       token: () => this.#options.token(`verify-${number}`),
       reconnectMs,
       awayMs,
       maxRetryMs,
-      onRefused: (why) => {
-        if (this.#problems.size < MAX_PROBLEMS) this.#problems.add(why);
-        this.#onProblem(why);
-      },
+      onRefused: (why) => this.#refuse(why),
     });
+  }
+
+  #refuse(why: string): void {
+    if (this.#problems.size < MAX_PROBLEMS) this.#problems.add(why);
+    this.#onProblem(why);
   }
 
   async #createPublishers(): Promise<Publisher[]> {
@@ -185,6 +209,7 @@ export class Load {
           channels,
           rate: rate / publishers,
           maxRetryMs,
+          onRefused: (why) => this.#refuse(why),
         }),
     );
   }
@@ -207,11 +232,21 @@ export class Load {
     throw new CouldNotRun(`${missing.length} of ${this.#followers.length} clients were not let in: ${why}`);
   }
 
-  /** @returns whether it came true in time */
+  /** A little is enough to begin with, where it takes long; but not nothing. @throws {CouldNotRun} */
+  async #eventsFlow(): Promise<void> {
+    const start = performance.now();
+    await this.#until(() => this.counts.acknowledged >= 2 * this.#options.channels, FIRST_MS);
+    const rest = start + NOTHING_MS - performance.now();
+    if (await this.#until(() => this.counts.acknowledged > 0, rest)) return;
+    const failures = [...this.published.failures.values()].map(({ message }) => message);
+    throw new CouldNotRun(`nothing could be published: ${failures.join("; ") || "no answer"}`);
+  }
+
+  /** @returns whether it came true in time, and before it was stopped */
   async #until(isTrue: () => boolean, timeoutMs: number): Promise<boolean> {
     const end = performance.now() + timeoutMs;
     while (!isTrue()) {
-      if (performance.now() >= end) return false;
+      if (this.#stopped || performance.now() >= end) return false;
       await sleep(POLL_MS);
     }
     return true;
@@ -223,5 +258,7 @@ function urlsOf(text: string): { http: string; webSocket: string } {
   if (!url || !/^(http|ws)s?:$/.test(url.protocol))
     throw new CouldNotRun(`"${text}" is not a URL like https://gateway.example.com`);
   const http = `${url.protocol.replace("ws", "http")}//${url.host}`;
+  if (url.pathname !== "/" || url.search !== "" || url.hash !== "")
+    throw new CouldNotRun(`"${text}" has a path: a gateway is at the root of its host, ${http}`);
   return { http, webSocket: `${http.replace("http", "ws")}/ws` };
 }

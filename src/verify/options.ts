@@ -14,7 +14,7 @@ export interface VerifyOptions {
   readonly publishers: number;
   readonly via: Via;
   readonly clients: number;
-  /** Taken in turn by the clients; at least one. Default: both. */
+  /** Taken in turn by the clients; at least one. Default: both. Every other event stream is of one channel alone. */
   readonly transports?: readonly Transport[];
   readonly channelsPerClient: number;
   /** Mean time after which a client reconnects, without a need; 0: never. */
@@ -22,7 +22,10 @@ export interface VerifyOptions {
   /** Longest time for which a client stays away that has cut its connection. */
   readonly awayMs: number;
   readonly durationMs: number;
-  /** How long, after the last publish, everything may take to arrive. */
+  /**
+   * How long, after the last publish, everything may take to arrive. Who follows a node that stands still finds that out
+   * once a heartbeat is overdue (30 s by default, and 5 s), and has to come back then.
+   */
   readonly settleMs: number;
   /** Longest wait before another attempt to connect or to publish. */
   readonly maxRetryMs: number;
@@ -46,13 +49,13 @@ export const DEFAULTS = {
   reconnectMs: 5_000,
   awayMs: 1_000,
   durationMs: 30_000,
-  settleMs: 10_000,
+  settleMs: 40_000,
   maxRetryMs: 2_000,
   allowTold: false,
 } as const satisfies Partial<VerifyOptions>;
 
 /** Of the canary, which runs for ever beside production. */
-export const CANARY_DEFAULTS = { ...DEFAULTS, channels: 1, rate: 1, clients: 3, channelsPerClient: 1 };
+export const CANARY_DEFAULTS = { ...DEFAULTS, channels: 2, rate: 1, clients: 4, channelsPerClient: 2 };
 
 /** Events per second that one publisher sends: a connection may send 50 commands (TIDEGATE_COMMAND_RATE), retries included. */
 const RATE_PER_PUBLISHER = 40;

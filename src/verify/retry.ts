@@ -6,7 +6,10 @@ export function retryDelay(failed: number, maxMs: number): number {
   return Math.min(maxMs, MIN_MS) + Math.random() * Math.max(0, most - MIN_MS);
 }
 
+/** What a timer can wait: one for longer would go off at once. */
+export const LONGEST_MS = 2_147_483_647;
+
 /** Exponentially distributed: as likely in the next second as in any other. */
 export function randomInterval(meanMs: number): number {
-  return -Math.log(1 - Math.random()) * meanMs;
+  return Math.min(LONGEST_MS, -Math.log(1 - Math.random()) * meanMs);
 }

@@ -3,9 +3,9 @@ import { isObject, parse } from "../protocol/json.ts";
 import { type Position, parseId, samePosition } from "../protocol/position.ts";
 import type { Checker } from "./checker.ts";
 import type { Beginning, Claim, Stream } from "./claim.ts";
-import type { Dialogue, DialogueOptions } from "./dialogue.ts";
+import type { Conversation, ConversationOptions } from "./conversation.ts";
 import { type Block, EventStream } from "./event-stream.ts";
-import { sentAtOf } from "./publication.ts";
+import { take } from "./publication.ts";
 
 /** Where a client is in all of its channels, as one of its connections has heard it: the id and what it stands for. */
 interface Place {
@@ -19,9 +19,10 @@ export class Bookmark {
 }
 
 /** One event stream of a client: it resumes all channels there, and tells the checker what comes. */
-export class SseConversation implements Dialogue {
+export class SseConversation implements Conversation {
+  readonly #checker: Checker;
   readonly #claims: ReadonlyMap<string, Claim>;
-  readonly #options: DialogueOptions;
+  readonly #options: ConversationOptions;
   readonly #bookmark: Bookmark;
   readonly #place: Place;
   readonly #stream: EventStream;
@@ -35,9 +36,10 @@ export class SseConversation implements Dialogue {
     claims: ReadonlyMap<string, Claim>,
     bookmark: Bookmark,
     url: string,
-    options: DialogueOptions,
+    options: ConversationOptions,
   ) {
     const { id, positions } = bookmark.place;
+    this.#checker = checker;
     this.#claims = claims;
     this.#options = options;
     this.#bookmark = bookmark;
@@ -45,7 +47,7 @@ export class SseConversation implements Dialogue {
     for (const [channel, claim] of claims)
       this.#streams.set(channel, checker.streamSince(claim, positions.get(channel)));
     this.#stream = new EventStream({
-      url: urlOf(url, [...claims.keys()], options.fresh),
+      url: streamUrl(url, [...claims.keys()], options.fresh),
       token: options.token,
       lastEventId: id,
       onBlock: (block) => {
@@ -73,40 +75,53 @@ export class SseConversation implements Dialogue {
 
   #hear(block: Block, at: number): void {
     const { type, id, data } = block;
+    if (type === "$welcome") return this.#welcome();
+    // Of the stream itself: its id, if it has one, is no place in the channels.
+    if (type === "$error") return;
+    if (type === "$closing") return this.#closing(data ?? "");
     if (data === undefined) {
       if (!this.isReady && id !== undefined) this.#begin(id, at);
-    } else if (type === "$welcome" || type === "$error") {
-      // Of the stream itself: it goes on, or ends.
-    } else if (type === "$closing") this.#closing(data);
-    else if (!this.isReady) throw new TypeError("something comes before the beginning");
+    } else if (!this.isReady) throw new TypeError("something comes before the beginning");
     else if (type === "$lost") this.#lost(data, at);
-    else this.#event(id, data, at);
+    else this.#event(block, data, at);
     if (!this.isReady || id === undefined) return;
     this.#place.id = id;
     this.#bookmark.place = this.#place;
   }
 
+  /** The beginning comes before it. */
+  #welcome(): void {
+    if (!this.isReady)
+      throw new TypeError(`${[...this.#claims.keys()].join(", ")} keeps no history: the stream has no id`);
+  }
+
   #begin(id: string, at: number): void {
-    const beginnings = beginningsOf(id, [...this.#claims.keys()]);
-    for (const [i, stream] of [...this.#streams.values()].entries())
-      stream.opened(beginnings[i] as Beginning, at);
+    const channels = [...this.#claims.keys()];
+    const beginnings = beginningsOf(id, channels);
+    const { id: asked, positions } = this.#place;
+    const moved = asked === undefined ? [] : movedBetween(asked, id, channels);
+    for (const [i, [channel, stream]] of [...this.#streams].entries()) {
+      const beginning = beginnings[i] as Beginning;
+      stream.opened(beginning, at);
+      if (positions.has(channel)) continue;
+      // Before its first event nobody knows a position in the channel: the ids are all there is to compare. A `$lost`
+      // that follows takes it back.
+      if (moved[i]) this.#claims.get(channel)?.breach(at);
+      if (beginning.whole) positions.set(channel, beginning.whole);
+    }
     this.isReady = true;
     this.#options.onReady();
   }
 
-  #event(block: string | undefined, text: string, at: number): void {
+  #event({ type, id: own }: Block, text: string, at: number): void {
     const [only = ""] = this.#claims.keys();
     const said = parse(text);
     const { channel, id, data } =
-      this.#claims.size === 1 ? { channel: only, id: block, data: said } : isObject(said) ? said : {};
-    const stream = this.#streams.get(String(channel));
-    if (!stream || typeof id !== "string")
-      return this.#options.onRefused(
-        `an event without an id, or that nobody asked for: ${text.slice(0, 200)}`,
-      );
-    const sentAt = sentAtOf(data, this.#options.run) ?? at; // the checker compares what comes with what was published
-    stream.event({ id, data: JSON.stringify(data), sentAt }, at);
-    this.#place.positions.set(String(channel), parseId(id) as Position);
+      this.#claims.size === 1 ? { channel: only, id: own, data: said } : isObject(said) ? said : {};
+    const { counts } = this.#checker;
+    const { run } = this.#options;
+    const position = take({ type, channel, id, data }, { streams: this.#streams, counts, run, at });
+    if (position) this.#place.positions.set(String(channel), position);
   }
 
   #lost(text: string, at: number): void {
@@ -126,7 +141,8 @@ export class SseConversation implements Dialogue {
   }
 }
 
-function urlOf(url: string, channels: readonly string[], fresh: boolean): string {
+/** Of the stream of one channel, or of several. @param url `http://host:port` */
+export function streamUrl(url: string, channels: readonly string[], fresh = false): string {
   const query = new URLSearchParams(fresh ? { fresh: "1" } : {});
   const [only] = channels;
   if (channels.length === 1) return `${url}/v1/channels/${only}/events?${query}`;
@@ -134,21 +150,28 @@ function urlOf(url: string, channels: readonly string[], fresh: boolean): string
   return `${url}/v1/events?${query}`;
 }
 
+/** Of each channel, whether a stream that was asked to go on from one id has begun at another place. */
+function movedBetween(asked: string, begun: string, channels: readonly string[]): boolean[] {
+  const [from, to] = [parseCursor(asked, channels), parseCursor(begun, channels)];
+  return channels.map(
+    (_, i) => from?.[i]?.offset !== to?.[i]?.offset || from?.[i]?.digest !== to?.[i]?.digest,
+  );
+}
+
 /** @throws {TypeError} when it is no id, or says of a channel that it keeps no history */
 function beginningsOf(id: string, channels: readonly string[]): Beginning[] {
   if (channels.length === 1) {
     const begun = parseId(id);
     if (!begun) throw new TypeError("no id");
-    return [{ isAt: (position) => samePosition(position, begun), before: () => begun }];
+    return [{ isAt: (position) => samePosition(position, begun), before: () => begun, whole: begun }];
   }
-  return (parseCursor(id, channels) ?? [])
-    .concat(Array(channels.length))
-    .slice(0, channels.length)
-    .map(beginningOf);
+  const marks = parseCursor(id, channels);
+  if (!marks) throw new TypeError("no cursor of these channels");
+  return marks.map((mark, i) => beginningOf(mark, channels[i] as string));
 }
 
-function beginningOf(mark: Mark | undefined): Beginning {
-  if (!mark) throw new TypeError("no cursor of these channels, or one of them keeps no history");
+function beginningOf(mark: Mark | undefined, channel: string): Beginning {
+  if (!mark) throw new TypeError(`${channel} keeps no history: the cursor has no place in it`);
   return {
     isAt: (position) => isMarkedBy(position, mark),
     before: ({ epoch, offset }) => ({ epoch, check: "", offset: offsetOf(mark, offset) }),

@@ -1,16 +1,26 @@
 /** What is to happen later, unless all of it is called off. */
 export class Timers {
-  readonly #timers = new Set<NodeJS.Timeout>();
+  /** And what happens instead then. */
+  readonly #timers = new Map<NodeJS.Timeout, () => void>();
 
-  later(ms: number, act: () => void): void {
+  later(ms: number, act: () => void, calledOff = () => {}): void {
     const timer = setTimeout(() => {
       this.#timers.delete(timer);
       act();
     }, ms);
-    this.#timers.add(timer);
+    this.#timers.set(timer, calledOff);
+  }
+
+  /** Ends sooner when it is called off. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => this.later(ms, resolve, resolve));
   }
 
   stop(): void {
-    for (const timer of this.#timers) clearTimeout(timer);
+    for (const [timer, calledOff] of this.#timers) {
+      clearTimeout(timer);
+      calledOff();
+    }
+    this.#timers.clear();
   }
 }

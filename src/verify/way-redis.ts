@@ -1,5 +1,13 @@
 import { Redis, ReplyError } from "ioredis";
-import { ANSWER_MS, idIn, NotPublished, type Outgoing, type Way } from "./way.ts";
+import {
+  type Acknowledgement,
+  ANSWER_MS,
+  idIn,
+  NO_CONNECTION,
+  NotPublished,
+  type Outgoing,
+  type Way,
+} from "./way.ts";
 
 const RECONNECT_MS = 200;
 
@@ -7,6 +15,8 @@ const RECONNECT_MS = 200;
 export class RedisWay implements Way {
   readonly #redis: Redis;
   readonly #prefix: string;
+  /** Why there is no connection: a command that cannot be sent does not say it. */
+  #lack: string | undefined;
 
   /** @param url `redis://…` or `rediss://…` @param prefix TIDEGATE_REDIS_PREFIX */
   constructor(url: string, prefix: string) {
@@ -18,11 +28,16 @@ export class RedisWay implements Way {
       connectTimeout: ANSWER_MS,
       retryStrategy: () => RECONNECT_MS,
     });
-    this.#redis.on("error", () => {}); // each attempt to publish says what is wrong
+    this.#redis.on("error", ({ message, code }: NodeJS.ErrnoException) => {
+      this.#lack = message || code;
+    });
+    this.#redis.on("ready", () => {
+      this.#lack = undefined;
+    });
   }
 
-  async publish({ channel, data, key }: Outgoing): Promise<string> {
-    return idIn({ id: await this.#call(`${this.#prefix}:${channel}`, data, key) });
+  async publish({ channel, data, key }: Outgoing): Promise<Acknowledgement> {
+    return { id: idIn({ id: await this.#call(`${this.#prefix}:${channel}`, data, key) }) };
   }
 
   stop(): void {
@@ -34,10 +49,11 @@ export class RedisWay implements Way {
       return await this.#redis.call("FCALL", "tidegate_publish", 1, name, "", data, key);
     } catch (error) {
       const { message } = error as Error;
+      if (!(error instanceof ReplyError)) throw new NotPublished(NO_CONNECTION, this.#lack ?? message, true);
+      const [, code = "error"] = /^(?:TIDEGATE )?(\S+)/.exec(message) ?? [];
       // A Redis that is new or just back lacks the function until a node has loaded it, and may still be loading.
-      const refused =
-        error instanceof ReplyError && /^(TIDEGATE|NOPERM|NOAUTH|WRONGPASS|ERR unknown)/.test(message);
-      throw new NotPublished(message, !refused);
+      const refused = /^(TIDEGATE|NOPERM|NOAUTH|WRONGPASS|ERR unknown)/.test(message);
+      throw new NotPublished(code, message, !refused);
     }
   }
 }

@@ -1,10 +1,20 @@
-import { Connection, type ConnectionEnd, type Frame } from "./connection.ts";
+import { Connection, type Frame } from "./connection.ts";
+import type { ConnectionEnd } from "./ended.ts";
 import { retryDelay } from "./retry.ts";
 import { Timers } from "./timers.ts";
-import { ANSWER_MS, idIn, NotPublished, type Outgoing, type Way } from "./way.ts";
+import {
+  type Acknowledgement,
+  ANSWER_MS,
+  idIn,
+  NO_ANSWER,
+  NO_CONNECTION,
+  NotPublished,
+  type Outgoing,
+  type Way,
+} from "./way.ts";
 
 interface Attempt {
-  resolve(id: string): void;
+  resolve(acknowledgement: Acknowledgement): void;
   reject(error: NotPublished): void;
   readonly timer: NodeJS.Timeout;
 }
@@ -34,16 +44,16 @@ class Line {
         else this.#answer(frame);
       },
       onEnd: (end) => {
-        this.abandon(end.why, end.again);
+        this.abandon(new NotPublished(NO_CONNECTION, end.why, end.again));
         options.onEnd(end);
       },
     });
   }
 
-  abandon(why: string, temporary: boolean): void {
+  abandon(error: NotPublished): void {
     for (const { reject, timer } of this.attempts.values()) {
       clearTimeout(timer);
-      reject(new NotPublished(why, temporary));
+      reject(error);
     }
     this.attempts.clear();
   }
@@ -54,8 +64,11 @@ class Line {
     this.attempts.delete(Number(frame.ref));
     clearTimeout(attempt.timer);
     try {
-      if (frame.type === "published") attempt.resolve(idIn(frame));
-      else attempt.reject(new NotPublished(`${frame.code}: ${frame.message}`, frame.temporary === true));
+      if (frame.type === "published") attempt.resolve({ id: idIn(frame), line: this });
+      else {
+        const { code, message, temporary } = frame;
+        attempt.reject(new NotPublished(String(code), `${code}: ${message}`, temporary === true));
+      }
     } catch (error) {
       attempt.reject(error as NotPublished);
     }
@@ -85,13 +98,13 @@ export class WebSocketWay implements Way {
     this.#connect(false);
   }
 
-  publish({ channel, data, key }: Outgoing): Promise<string> {
+  publish({ channel, data, key }: Outgoing): Promise<Acknowledgement> {
     const line = this.#line;
     return new Promise((resolve, reject) => {
       const ref = ++this.#refs;
       const event = { type: "publish", ref, channel, data: JSON.parse(data) as unknown, key };
       if (!line?.connection.send(event)) {
-        reject(new NotPublished(this.#lack.why, this.#lack.again));
+        reject(new NotPublished(NO_CONNECTION, this.#lack.why, this.#lack.again));
         return;
       }
       const timer = setTimeout(() => this.#giveUp(line), ANSWER_MS);
@@ -104,7 +117,7 @@ export class WebSocketWay implements Way {
     this.#timers.stop();
     for (const line of [this.#line, ...this.#old]) {
       line?.connection.cut();
-      line?.abandon("stopped", true);
+      line?.abandon(new NotPublished(NO_CONNECTION, "stopped", true));
     }
   }
 
@@ -112,7 +125,7 @@ export class WebSocketWay implements Way {
   #giveUp(line: Line): void {
     const why = `no answer in ${ANSWER_MS / 1000} s`;
     line.connection.cut();
-    line.abandon(why, true);
+    line.abandon(new NotPublished(NO_ANSWER, why, true));
     this.#ended(line, { again: true, why });
   }
 
