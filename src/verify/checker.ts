@@ -1,7 +1,8 @@
 import { type Position, parseId } from "../protocol/position.ts";
-import { Claim, Stream } from "./claim.ts";
+import { Claim } from "./claim.ts";
 import type { Counts } from "./counts.ts";
 import { type Audience, type Entry, EXCUSED, Ledger, OPEN } from "./ledger.ts";
+import { Subscription } from "./subscription.ts";
 
 /*
  * Holds what clients were sent against what was acknowledged and what they were told. Pure: who calls says what time it
@@ -43,7 +44,7 @@ class Channel implements Audience {
   readonly ledger: Ledger;
   readonly claims: Claim[] = [];
   /** Of connections that may have something to say still. */
-  readonly streams = new Set<Stream>();
+  readonly streams = new Set<Subscription>();
 
   constructor(name: string, keep: number) {
     this.name = name;
@@ -81,14 +82,14 @@ export class Checker {
   }
 
   /** A connection is about to subscribe for a claim, since its position. */
-  stream(claim: Claim): Stream {
+  stream(claim: Claim): Subscription {
     return this.streamSince(claim, claim.position);
   }
 
   /** Likewise, since where another connection of the client was. */
-  streamSince(claim: Claim, since: Position | undefined): Stream {
+  streamSince(claim: Claim, since: Position | undefined): Subscription {
     const { ledger, streams } = this.#channel(claim.channel);
-    const stream = new Stream(claim, ledger, this.counts, since);
+    const stream = new Subscription(claim, ledger, this.counts, since);
     streams.add(stream);
     return stream;
   }

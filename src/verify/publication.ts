@@ -1,7 +1,7 @@
 import { isObject } from "../protocol/json.ts";
 import { type Position, parseId } from "../protocol/position.ts";
-import type { Stream } from "./claim.ts";
 import type { Counts } from "./counts.ts";
+import type { Subscription } from "./subscription.ts";
 
 /** What an event of a run says: nothing but who published it, where and when. */
 export interface Publication {
@@ -39,7 +39,7 @@ export function take(
     counts,
     run,
     at,
-  }: { streams: ReadonlyMap<string, Stream>; counts: Counts; run: string; at: number },
+  }: { streams: ReadonlyMap<string, Subscription>; counts: Counts; run: string; at: number },
 ): Position | undefined {
   const { type, id, data } = incoming;
   const channel = String(incoming.channel);

@@ -2,10 +2,11 @@ import { isMarkedBy, type Mark, offsetOf, parseCursor } from "../protocol/cursor
 import { isObject, parse } from "../protocol/json.ts";
 import { type Position, parseId, samePosition } from "../protocol/position.ts";
 import type { Checker } from "./checker.ts";
-import type { Beginning, Claim, Stream } from "./claim.ts";
+import type { Claim } from "./claim.ts";
 import type { Conversation, ConversationOptions } from "./conversation.ts";
 import { type Block, EventStream } from "./event-stream.ts";
 import { take } from "./publication.ts";
+import type { Beginning, Subscription } from "./subscription.ts";
 
 /** Where a client is in all of its channels, as one of its connections has heard it: the id and what it stands for. */
 interface Place {
@@ -26,7 +27,7 @@ export class SseConversation implements Conversation {
   readonly #bookmark: Bookmark;
   readonly #place: Place;
   readonly #stream: EventStream;
-  readonly #streams = new Map<string, Stream>();
+  readonly #streams = new Map<string, Subscription>();
   isReady = false;
   isClosing = false;
 

@@ -1,10 +1,11 @@
 import { formatId } from "../protocol/position.ts";
 import type { Checker } from "./checker.ts";
-import type { Claim, Stream } from "./claim.ts";
+import type { Claim } from "./claim.ts";
 import { Connection, type Frame } from "./connection.ts";
 import type { Conversation, ConversationOptions } from "./conversation.ts";
 import { take } from "./publication.ts";
 import { retryDelay } from "./retry.ts";
+import type { Subscription } from "./subscription.ts";
 import { Timers } from "./timers.ts";
 
 export interface WsOptions extends ConversationOptions {
@@ -22,7 +23,7 @@ export class WsConversation implements Conversation {
   readonly #claims: ReadonlyMap<string, Claim>;
   readonly #options: WsOptions;
   readonly #connection: Connection;
-  readonly #streams = new Map<string, Stream>();
+  readonly #streams = new Map<string, Subscription>();
   readonly #waiting: Set<string>;
   readonly #timers = new Timers();
   #refused = 0;

@@ -1,5 +1,6 @@
 import type { Checker } from "../../src/verify/checker.ts";
-import type { Claim, Received, Stream, Subscribed } from "../../src/verify/claim.ts";
+import type { Claim } from "../../src/verify/claim.ts";
+import type { Received, Subscribed, Subscription } from "../../src/verify/subscription.ts";
 
 /*
  * A channel that keeps its promises, as simple as can be: a list of events, and for each connection a queue of frames
@@ -19,8 +20,8 @@ const idOf = ({ epoch, check, offset }: Omit<Event, "data">) => `${epoch}-${chec
 
 export class Wire {
   readonly queue: Frame[] = [];
-  readonly stream: Stream;
-  constructor(stream: Stream) {
+  readonly stream: Subscription;
+  constructor(stream: Subscription) {
     this.stream = stream;
   }
 }
