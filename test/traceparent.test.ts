@@ -62,7 +62,7 @@ describe.each(["memory", "redis"])("a trace, on %s", (kind) => {
     let text = "";
     for await (const chunk of stream.body as unknown as AsyncIterable<Uint8Array>) {
       text += Buffer.from(chunk).toString();
-      if (text.includes("data:")) break;
+      if (text.includes("event: message\n") && text.endsWith("\n\n")) break;
     }
     stop.abort();
     expect(text).toContain(`"traceparent":"${TRACE}"`);
