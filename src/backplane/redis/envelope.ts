@@ -25,17 +25,20 @@ export function unseal(channel: string, envelope: Buffer): EncodedEvent | undefi
   const [author, id, previous = ""] = envelope.toString("latin1", 2, end).split(";");
   const position = parseId(id);
   if (id !== undefined && !position) return undefined;
-  const head = { channel, except: author === "" ? undefined : author, position, previous };
-  if (envelope[1] === BINARY) return unsealBinary(head, frame);
+  const except = author === "" ? undefined : author;
+  if (envelope[1] === BINARY) {
+    const text = textOfBinary(frame);
+    return text && { channel, text, binary: frame, except, position, previous };
+  }
   // A frame that is not UTF-8 would close every browser that gets it.
   if (envelope[1] !== TEXT || frame[0] !== OPEN || frame.at(-1) !== CLOSE || !isUtf8(frame)) return undefined;
-  return { ...head, text: frame, binary: undefined };
+  return { channel, text: frame, binary: undefined, except, position, previous };
 }
 
-function unsealBinary(head: Omit<EncodedEvent, "text" | "binary">, frame: Buffer): EncodedEvent | undefined {
+/** What those get who read JSON only; undefined when it is no binary frame. */
+function textOfBinary(frame: Buffer): Buffer | undefined {
   const parts = splitBinary(frame);
   if (!parts?.json.endsWith("}")) return undefined;
   const payload = Buffer.from(parts.payload.buffer, parts.payload.byteOffset, parts.payload.byteLength);
-  const text = `${parts.json.slice(0, -1)},"data_base64":"${payload.toString("base64")}"}`;
-  return { ...head, text: Buffer.from(text), binary: frame };
+  return Buffer.from(`${parts.json.slice(0, -1)},"data_base64":"${payload.toString("base64")}"}`);
 }
