@@ -43,12 +43,12 @@ export class Publisher {
   }
 
   async #publish(identity: Identity, event: Request): Promise<Published> {
-    const { channel } = event;
+    const { channel, type, data, except, traceparent } = event;
     if (isReservedChannel(channel)) throw new RequestError("reserved_channel", undefined, { channel });
     authorise(identity, "publish", channel, this.#rules);
     const sender = this.#sender(identity, event);
     const key = event.key === undefined ? undefined : { name: event.key, scope: identity.user };
-    return await this.#outlet.publish({ ...event, sender, key });
+    return await this.#outlet.publish({ channel, type, data, sender, except, traceparent, key });
   }
 
   /** Everybody speaks for themselves; a backend with `publish_as` may speak for others. */
