@@ -64,7 +64,6 @@ async function publishOne(
   if (Buffer.byteLength(text) > maxEventBytes)
     throw new RequestError("too_big", `the limit is ${maxEventBytes} bytes`, { channel });
   checkComplexity(text, jsonLimits);
-  const trace = traceparent === undefined ? {} : { traceparent };
-  const published = await publisher.publish(identity, { channel, ...eventOf(text, event), key, ...trace });
+  const published = await publisher.publish(identity, { channel, ...eventOf(text, event), key, traceparent });
   return { channel, ...publishedMembers(published) };
 }

@@ -33,8 +33,8 @@ export function docsRoutes(version: string): Route[] {
 function route(path: string, type: string, write: () => string, more: Record<string, string> = {}): Route {
   let plain: Answer | undefined;
   let packed: Answer | undefined;
+  const headers = { "content-type": type, ...HEADERS, ...more };
   const handle = ({ head }: Request) => {
-    const headers = { "content-type": type, ...HEADERS, ...more };
     plain ??= validated(write(), headers);
     packed ??= validated(gzipSync(plain.body), { ...headers, "content-encoding": "gzip" });
     const answer = takesGzip(head.acceptEncoding) ? packed : plain;

@@ -33,8 +33,8 @@ export async function publish(
   const { text, value } = await jsonBody(request, limits);
   const event = eventOf(text, checkedBody(value, channel));
   // W3C Trace Context, 3.2.1: a header that is none is taken for missing.
-  const trace = isTraceparent(traceparent) ? { traceparent } : {};
-  const published = await publisher.publish(identity, { channel, ...event, key, ...trace });
+  const trace = isTraceparent(traceparent) ? traceparent : undefined;
+  const published = await publisher.publish(identity, { channel, ...event, key, traceparent: trace });
   return json(201, { channel, ...publishedMembers(published) });
 }
 

@@ -4,6 +4,7 @@ import { Components } from "./components.ts";
 import {
   ANY_REQUEST,
   GROUPS,
+  JSON_TYPE,
   type Operation,
   type OperationAnswer,
   type Parameter,
@@ -91,7 +92,7 @@ function describe(operation: Operation, components: Components, problem: Json): 
     ...(token !== "required" && { security: token === "optional" ? [{}, ...ANY_TOKEN] : [] }),
     ...(parameters.length > 0 && { parameters: parameters.map((one) => parameter(one, components)) }),
     ...(body && {
-      requestBody: { required: true, content: { "application/json": { schema: components.refer(body) } } },
+      requestBody: { required: true, content: { [JSON_TYPE]: { schema: components.refer(body) } } },
     }),
     responses: {
       ...Object.fromEntries(answers.map((answer) => [answer.status, success(answer, components)])),

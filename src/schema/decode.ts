@@ -141,7 +141,7 @@ function publication(
     echo: echo !== false,
     sender: event.sender,
     key,
-    ...(traceparent !== undefined && { traceparent }),
+    traceparent,
   };
 }
 

@@ -53,6 +53,15 @@ export const welcomeFields = {
   heartbeat: milliseconds("Between two pings of the server, or two comments of a stream."),
 };
 
+export const EXAMPLE_WELCOME = {
+  type: "welcome",
+  connection: "kJ3xmA0qT9w2Lc7e",
+  node: "node1",
+  user: "ann",
+  expires_in: 3599000,
+  heartbeat: 30000,
+};
+
 const Welcome = frame(
   "welcome",
   {
@@ -81,12 +90,7 @@ const Welcome = frame(
     description: "Always the first frame.",
     examples: [
       {
-        type: "welcome",
-        connection: "kJ3xmA0qT9w2Lc7e",
-        node: "node1",
-        user: "ann",
-        expires_in: 3599000,
-        heartbeat: 30000,
+        ...EXAMPLE_WELCOME,
         limits: { frame_bytes: 65536, channels: 100, commands_per_second: 50 },
         features: ["publish", "binary", "history", "resume"],
         reconnect: { min: 500, max: 3750 },

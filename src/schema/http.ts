@@ -58,8 +58,6 @@ export const PublishBody = Type.Object(event, {
     { type: "image", data_base64: "AP8i" },
   ],
   ...ONE_DATA,
-  "x-error": "bad_frame",
-  "x-rule": "the body is one JSON object in UTF-8",
 });
 
 export const PublishAnswer = Type.Object(publishedFields, {

@@ -1,6 +1,6 @@
 import { Type } from "typebox";
 import { as, channel, code, eventId, message, temporary } from "./fields.ts";
-import { Closing, closeCode, closeReason, lossReason, welcomeFields } from "./frames.ts";
+import { Closing, closeCode, closeReason, EXAMPLE_WELCOME, lossReason, welcomeFields } from "./frames.ts";
 
 /* What the `data` of an event stream's blocks is, by the block's `event`. Events themselves are frames.ts's. */
 
@@ -9,16 +9,7 @@ const Welcome = Type.Object(
   {
     title: "WelcomeBlock",
     description: "`event: $welcome`. Of every stream, before its first event.",
-    examples: [
-      {
-        type: "welcome",
-        connection: "kJ3xmA0qT9w2Lc7e",
-        node: "node1",
-        user: "ann",
-        expires_in: 3599000,
-        heartbeat: 30000,
-      },
-    ],
+    examples: [EXAMPLE_WELCOME],
   },
 );
 

@@ -12,7 +12,7 @@ export interface Schema {
   readonly anyOf?: readonly Schema[];
   readonly oneOf?: readonly Schema[];
   readonly properties?: Readonly<Record<string, Schema>>;
-  readonly patternProperties?: Readonly<Record<string, Schema>>;
+  readonly additionalProperties?: boolean | Schema;
   readonly required?: readonly string[];
   readonly items?: Schema;
   readonly minimum?: number;
@@ -103,8 +103,8 @@ export function typeOf(schema: Schema): string {
   const either = schema.anyOf ?? schema.oneOf;
   if (either?.every((one) => nameOf(one) || one.type)) return either.map(typeOf).join(" or ");
   if (schema.items) return `list of ${typeOf(schema.items)}${bounds(schema.minItems, schema.maxItems)}`;
-  if (schema.patternProperties)
-    return `object of ${Object.values(schema.patternProperties).map(typeOf).join(" or ")}`;
+  if (typeof schema.additionalProperties === "object")
+    return `object of ${typeOf(schema.additionalProperties)}`;
   const unit = schema["x-unit"] ? ` <span class="quiet">${escaped(schema["x-unit"])}</span>` : "";
   return `${schema.type ?? "any JSON"}${bounds(schema.minimum, schema.maximum)}${characters(schema)}${unit}`;
 }
